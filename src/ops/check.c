@@ -1,0 +1,38 @@
+/* check.c: the checks that many ops make, each with its sentence. */
+#include "common.h"
+
+bool rill_usable_float(rill_tape *t, const char *op, const char *argument,
+                       const rill_tensor *x)
+{
+    if (!rill_usable(t, op, argument, x))
+        return false;
+    if (x->dtype == RILL_I32)
+        return rill_fail(t, "%s: %s is int32, a float dtype is wanted", op,
+                         argument);
+    return true;
+}
+
+bool rill_same_dtype(rill_tape *t, const char *op, const char *name_a,
+                     const rill_tensor *a, const char *name_b,
+                     const rill_tensor *b)
+{
+    if (a->dtype == b->dtype)
+        return true;
+    return rill_fail(t, "%s: %s is %s but %s is %s: cast one of them", op,
+                     name_a, rill_dtype_name(a->dtype), name_b,
+                     rill_dtype_name(b->dtype));
+}
+
+int rill_resolve_dim(rill_tape *t, const char *op, int dim, int ndim)
+{
+    if (dim >= -ndim && dim < ndim)
+        return dim < 0 ? dim + ndim : dim;
+    rill_fail(t, "%s: dim %d is not in [%d, %d)", op, dim, -ndim, ndim);
+    return -1;
+}
+
+void *rill_attrs(rill_tape *t, const void *attrs, size_t size)
+{
+    void *copy = rill_tape_alloc(t, size);
+    return copy ? memcpy(copy, attrs, size) : NULL;
+}

@@ -1,0 +1,125 @@
+/* common.h: what the op files share. An op checks its arguments before it
+ * reads them, computes into a fresh tensor, and records. */
+#ifndef RILL_OPS_COMMON_H
+#define RILL_OPS_COMMON_H
+
+#include "../tensor/core.h"
+#include "ops.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+#pragma GCC visibility push(hidden)
+
+/* ---- checks: false, or -1, with an error on the tape -------------------- */
+
+/* rill_usable, and of a float dtype. */
+bool rill_usable_float(rill_tape *t, const char *op, const char *argument,
+                       const rill_tensor *x);
+bool rill_same_dtype(rill_tape *t, const char *op, const char *name_a,
+                     const rill_tensor *a, const char *name_b,
+                     const rill_tensor *b);
+/* dim counted from 0, of a shape with ndim dimensions; -1 is refused */
+int rill_resolve_dim(rill_tape *t, const char *op, int dim, int ndim);
+
+/* A copy of an op's attributes on the tape. */
+void *rill_attrs(rill_tape *t, const void *attrs, size_t size);
+
+/* ---- elementwise -------------------------------------------------------- */
+
+/* y[i] = f(x[0][i], x[1][i], ...) for n elements */
+typedef void rill_map_kernel(void *y, const void *const *x, size_t n,
+                             const void *attrs);
+
+enum { RILL_MAP_MAX_INPUTS = 4 };
+
+bool rill_broadcast(rill_shape *to, const rill_shape *with);
+/* Computes only. The kernel is chosen by the dtype of the last input. */
+rill_tensor *rill_map(rill_tape *t, const char *op,
+                      rill_map_kernel *const (*kernels)[2],
+                      const rill_tensor **x, int n, rill_dtype dtype,
+                      const void *attrs);
+/* The same to a shape that all inputs are known to broadcast to. */
+rill_tensor *rill_map_to(rill_tape *t, rill_shape shape,
+                         rill_map_kernel *const (*kernels)[2],
+                         const rill_tensor **x, int n, rill_dtype dtype,
+                         const void *attrs);
+/* Checks float inputs of one dtype, computes, records; copies attrs. */
+rill_tensor *rill_elementwise(rill_tape *t, const rill_op *op,
+                              rill_map_kernel *const (*kernels)[2],
+                              const rill_tensor **x, int n, const void *attrs,
+                              size_t attrs_size);
+
+/* y += x, of one shape and dtype: for the sweep's own sums. */
+void rill_add_into(rill_tape *t, rill_tensor *y, const rill_tensor *x);
+
+/* ---- reductions --------------------------------------------------------- */
+
+/* x seen as [outer, n, inner], to be reduced over n. */
+typedef struct {
+    size_t outer, n, inner;
+    const void *x;         /* a copy in another order where dims lie apart */
+    rill_shape shape;      /* of the result */
+    rill_shape kept_shape; /* the same with size 1 where it was reduced */
+} rill_reduction_view;
+
+bool rill_reduce(rill_tape *t, const char *op, const rill_tensor *x,
+                 rill_dims dims, bool keepdim, rill_reduction_view *v);
+
+/* ---- matrices ----------------------------------------------------------- */
+
+/* c[m, n] = a[m, k] b[k, n], a and b stored transposed or not, the rows of
+ * what is stored ld elements apart. */
+typedef struct {
+    bool transpose_a, transpose_b;
+    int64_t m, n, k;
+    const void *a, *b;
+    int64_t lda, ldb;
+    void *c;
+    int64_t ldc;
+} rill_gemm_args;
+
+bool rill_gemm(rill_tape *t, const char *op, rill_dtype dtype,
+               const rill_gemm_args *g);
+
+/* The data of x with its dims in another order, copied to y. */
+void rill_permute_copy(void *y, const rill_tensor *x, const int *order);
+
+/* ---- losses ------------------------------------------------------------- */
+
+/* Both float tensors, of one dtype and one shape. */
+bool rill_loss_inputs(rill_tape *t, const char *op, const char *name,
+                      const rill_tensor *x, const rill_tensor *target);
+/* An element's or a position's losses, reduced. */
+rill_tensor *rill_reduce_loss(rill_tape *t, const char *op,
+                              const rill_tensor *losses,
+                              rill_reduction reduction);
+
+/* Scores (logits or log-probabilities) of shape [C] or [N, C, d1, ...], seen
+ * as [outer, classes, inner]; a position is one of the outer x inner. */
+typedef struct {
+    size_t positions, classes, inner;
+    int dim;               /* of the classes */
+    rill_shape shape;      /* of the positions */
+    const int32_t *target; /* a class a position */
+    int32_t ignore_index;
+    const rill_tensor *weight; /* of each class; NULL: all 1 */
+} rill_class_view;
+
+/* Sets all but target, ignore_index and weight. */
+bool rill_class_layout(rill_tape *t, const char *op, const char *name,
+                       const rill_tensor *scores, rill_class_view *v);
+/* These two check and set the rest: v->ignore_index is set before. */
+bool rill_class_target(rill_tape *t, const char *op, const char *name,
+                       const rill_tensor *scores, const rill_tensor *target,
+                       rill_class_view *v);
+bool rill_class_weight(rill_tape *t, const char *op, const char *name,
+                       const rill_tensor *scores, const rill_tensor *weight,
+                       rill_class_view *v);
+/* The sum of the weights of the targets that are not ignored. */
+double rill_class_total(const rill_class_view *v);
+
+#pragma GCC visibility pop
+
+#endif

@@ -1,0 +1,46 @@
+/* expand: x repeated to a larger shape by NumPy's broadcasting.
+ *
+ * dx = the sum of dy over what was repeated (sum_to). */
+#ifdef REAL
+
+static void FN(expand)(void *out, const void *const *in, size_t n,
+                       const void *attrs)
+{
+    (void)attrs;
+    memcpy(out, in[0], n * sizeof(REAL));
+}
+
+#else
+#include "common.h"
+#define KERNEL_FILE "../ops/expand.c"
+#include "../tensor/each_kernel.h"
+
+KERNELS(expand)
+
+static void expand_backward(rill_tape *t, const rill_node *n,
+                            const rill_tensor *gy, const rill_tensor **gx)
+{
+    gx[0] = rill_sum_to(t, gy, rill_node_input(n, 0)->shape);
+}
+
+static const rill_op expand_op = { "expand", "dx = sum of dy over repeats",
+                                   expand_backward, NULL, 0 };
+
+/* x broadcast to shape. x: a float dtype. Errors: those of every op; an int32
+ * x; a shape that x does not broadcast to. */
+rill_tensor *rill_expand(rill_tape *t, const rill_tensor *x, rill_shape shape)
+{
+    if (!rill_usable_float(t, "expand", "x", x))
+        return NULL;
+    rill_shape both = shape;
+    if (!rill_broadcast(&both, &x->shape) ||
+        !rill_shape_equal(&both, &shape))
+        return rill_fail(t, "expand: x is %s, which does not broadcast to %s",
+                         RILL_TEXT(x), RILL_SHAPE_TEXT(shape));
+    const rill_tensor *in[] = { x };
+    rill_tensor *y = rill_map_to(t, shape, expand_kernels, in, 1, x->dtype,
+                                 NULL);
+    return y ? rill_record(t, &expand_op, y, in, 1, NULL) : NULL;
+}
+
+#endif

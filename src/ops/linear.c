@@ -1,0 +1,120 @@
+/* linear: y = x W^T + b, one node for the product and the bias.
+ *
+ * dx = dy W, dW = dy^T x, db = the sum of dy over the rows. */
+#ifdef REAL
+
+static void FN(linear_bias)(void *out, const void *bias, size_t rows,
+                            size_t n)
+{
+    REAL *y = out;
+    const REAL *b = bias;
+    for (size_t i = 0; i < rows; i++)
+        SIMD for (size_t j = 0; j < n; j++)
+            y[i * n + j] += b[j];
+}
+
+#else
+#include "common.h"
+#define KERNEL_FILE "../ops/linear.c"
+#include "../tensor/each_kernel.h"
+
+KERNELS(linear_bias)
+
+/* x or dy as the matrix of its rows. */
+static rill_shape linear_rows(const rill_tensor *x)
+{
+    int64_t width = x->shape.dim[x->shape.ndim - 1], rows = 1;
+    for (int d = 0; d < x->shape.ndim - 1; d++)
+        rows *= x->shape.dim[d];
+    return RILL_SHAPE(rows, width);
+}
+
+static void linear_backward(rill_tape *t, const rill_node *n,
+                            const rill_tensor *gy, const rill_tensor **gx)
+{
+    const rill_tensor *x = rill_node_input(n, 0), *w = rill_node_input(n, 1);
+    const rill_tensor *g = rill_reshape(t, gy, linear_rows(gy));
+    if (!g)
+        return;
+    if (rill_node_wants(n, 0))
+        gx[0] = rill_reshape(t, rill_matmul(t, g, w, NULL), x->shape);
+    if (rill_node_wants(n, 1))
+        gx[1] = rill_matmul(t, g, rill_reshape(t, x, linear_rows(x)),
+                            &(rill_matmul_opts){ .transpose_a = true });
+    if (n->n_inputs > 2 && rill_node_wants(n, 2))
+        gx[2] = rill_sum(t, g, &(rill_reduce_opts){ .dims = RILL_DIMS(0) });
+}
+
+static const rill_op linear_op = { "linear",
+                                   "dx = dy W, dW = dy^T x, db = sum dy",
+                                   linear_backward, NULL, 0 };
+
+/* ` (layer "fc2")` when w is called fc2.weight; otherwise nothing. */
+static const char *linear_layer(const rill_tensor *w, char *text, size_t size)
+{
+    const char *name = rill_name(w), *dot = strrchr(name, '.');
+    text[0] = '\0';
+    if (dot)
+        snprintf(text, size, " (layer \"%.*s\")", (int)(dot - name), name);
+    return text;
+}
+
+static bool linear_fits(rill_tape *t, const rill_tensor *x,
+                        const rill_tensor *w, const rill_tensor *b)
+{
+    char layer[128];
+    linear_layer(w, layer, sizeof layer);
+    if (x->shape.ndim == 0)
+        return rill_fail(t, "linear: x has no dimension%s", layer);
+    if (w->shape.ndim != 2)
+        return rill_fail(t, "linear: weight is %s, [out, in] is wanted%s",
+                         RILL_TEXT(w), layer);
+    int64_t in = rill_dim(x, -1), out = w->shape.dim[0];
+    if (in != w->shape.dim[1])
+        return rill_fail(t, "linear: x is %s but weight is %s: %" PRId64
+                         " inputs given, %" PRId64 " wanted%s", RILL_TEXT(x),
+                         RILL_TEXT(w), in, w->shape.dim[1], layer);
+    if (b && (b->shape.ndim != 1 || b->shape.dim[0] != out))
+        return rill_fail(t, "linear: bias is %s but weight is %s: [%" PRId64
+                         "] is wanted%s", RILL_TEXT(b), RILL_TEXT(w), out,
+                         layer);
+    return true;
+}
+
+/* x W^T + b. x: [..., in]; weight: [out, in], as PyTorch lays it out; bias:
+ * [out], or NULL for none. Result [..., out]. Errors: those of every op;
+ * int32 or mixed dtypes; shapes that do not fit. */
+rill_tensor *rill_linear(rill_tape *t, const rill_tensor *x,
+                         const rill_tensor *weight, const rill_tensor *bias)
+{
+    if (!rill_usable_float(t, "linear", "x", x) ||
+        !rill_usable_float(t, "linear", "weight", weight) ||
+        !rill_same_dtype(t, "linear", "x", x, "weight", weight))
+        return NULL;
+    if (bias && (!rill_usable_float(t, "linear", "bias", bias) ||
+                 !rill_same_dtype(t, "linear", "x", x, "bias", bias)))
+        return NULL;
+    if (!linear_fits(t, x, weight, bias))
+        return NULL;
+    rill_shape shape = x->shape;
+    int64_t rows = linear_rows(x).dim[0], in = weight->shape.dim[1];
+    int64_t out = weight->shape.dim[0];
+    shape.dim[shape.ndim - 1] = out;
+    rill_tensor *y = rill_empty(t, x->dtype, shape);
+    rill_gemm_args g = { .transpose_b = true, .m = rows, .n = out, .k = in,
+                         .a = x->data, .lda = in, .b = weight->data,
+                         .ldb = in, .ldc = out };
+    if (!y)
+        return NULL;
+    g.c = y->data;
+    if (!rill_gemm(t, "linear", x->dtype, &g))
+        return NULL;
+    if (bias)
+        KERNEL(linear_bias, t->isa, x->dtype)(y->data, bias->data,
+                                              (size_t)rows, (size_t)out);
+    return rill_record(t, &linear_op, y,
+                       (const rill_tensor *[]){ x, weight, bias },
+                       bias ? 3 : 2, NULL);
+}
+
+#endif

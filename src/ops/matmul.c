@@ -1,0 +1,136 @@
+/* matmul: y = a b over the last two dimensions; those before them broadcast.
+ *
+ * da = dy b^T, db = a^T dy; with a flag set the operand is stored transposed,
+ * and BLAS reads it so. */
+#include "common.h"
+
+static void matmul_backward(rill_tape *t, const rill_node *n,
+                            const rill_tensor *gy, const rill_tensor **gx)
+{
+    const rill_matmul_opts *o = rill_node_attrs(n);
+    bool ta = o->transpose_a, tb = o->transpose_b;
+    const rill_tensor *a = rill_node_input(n, 0), *b = rill_node_input(n, 1);
+    if (rill_node_wants(n, 0))
+        gx[0] = ta ? rill_matmul(t, b, gy, &(rill_matmul_opts){ tb, true })
+                   : rill_matmul(t, gy, b, &(rill_matmul_opts){ false, !tb });
+    if (rill_node_wants(n, 1))
+        gx[1] = tb ? rill_matmul(t, gy, a, &(rill_matmul_opts){ true, ta })
+                   : rill_matmul(t, a, gy, &(rill_matmul_opts){ !ta, false });
+}
+
+static const rill_op matmul_op = { "matmul", "da = dy b^T, db = a^T dy",
+                                   matmul_backward, NULL, 0 };
+
+/* Where matrix i of the broadcast batch lies in x, in matrices. */
+static int64_t matmul_batch(const rill_shape *batch, const rill_shape *x,
+                            int64_t i)
+{
+    int64_t at = 0, step = 1;
+    for (int d = batch->ndim - 1, e = x->ndim - 3; e >= 0; d--, e--) {
+        int64_t k = i % batch->dim[d];
+        i /= batch->dim[d];
+        at += x->dim[e] == 1 ? 0 : k * step;
+        step *= x->dim[e];
+    }
+    return at;
+}
+
+static bool matmul_shape(rill_tape *t, const rill_tensor *a,
+                         const rill_tensor *b, const rill_matmul_opts *o,
+                         rill_gemm_args *g, rill_shape *batch)
+{
+    const rill_shape *sa = &a->shape, *sb = &b->shape;
+    g->transpose_a = o->transpose_a;
+    g->transpose_b = o->transpose_b;
+    g->m = sa->dim[sa->ndim - (o->transpose_a ? 1 : 2)];
+    g->k = sa->dim[sa->ndim - (o->transpose_a ? 2 : 1)];
+    g->n = sb->dim[sb->ndim - (o->transpose_b ? 2 : 1)];
+    g->lda = sa->dim[sa->ndim - 1];
+    g->ldb = sb->dim[sb->ndim - 1];
+    g->ldc = g->n;
+    int64_t k = sb->dim[sb->ndim - (o->transpose_b ? 1 : 2)];
+    rill_shape other = *sb;
+    *batch = *sa;
+    batch->ndim -= 2;
+    other.ndim -= 2;
+    if (k != g->k)
+        return rill_fail(t, "matmul: a is %s%s and b is %s%s: %" PRId64
+                         " columns meet %" PRId64 " rows", RILL_TEXT(a),
+                         o->transpose_a ? " transposed" : "", RILL_TEXT(b),
+                         o->transpose_b ? " transposed" : "", g->k, k);
+    if (!rill_broadcast(batch, &other))
+        return rill_fail(t, "matmul: the batches of a %s and b %s do not "
+                         "broadcast", RILL_TEXT(a), RILL_TEXT(b));
+    return true;
+}
+
+static rill_tensor *matmul_matrices(rill_tape *t, const rill_tensor *a,
+                                    const rill_tensor *b,
+                                    const rill_matmul_opts *o)
+{
+    rill_gemm_args g = { 0 };
+    rill_shape batch, shape;
+    if (!matmul_shape(t, a, b, o, &g, &batch))
+        return NULL;
+    shape = batch;
+    shape.dim[shape.ndim++] = g.m;
+    shape.dim[shape.ndim++] = g.n;
+    rill_tensor *y = rill_empty(t, a->dtype, shape);
+    void *kept = rill_attrs(t, o, sizeof *o);
+    if (!y || !kept)
+        return NULL;
+    int64_t count = y->numel ? y->numel / (g.m * g.n) : 0;
+    size_t width = rill_dtype_size(a->dtype);
+    for (int64_t i = 0; i < count; i++) {
+        int64_t ia = matmul_batch(&batch, &a->shape, i);
+        int64_t ib = matmul_batch(&batch, &b->shape, i);
+        g.a = (const char *)a->data + (size_t)(ia * g.m * g.k) * width;
+        g.b = (const char *)b->data + (size_t)(ib * g.k * g.n) * width;
+        g.c = (char *)y->data + (size_t)(i * g.m * g.n) * width;
+        if (!rill_gemm(t, "matmul", a->dtype, &g))
+            return NULL;
+    }
+    return rill_record(t, &matmul_op, y, (const rill_tensor *[]){ a, b }, 2,
+                       kept);
+}
+
+/* a b. a: [..., M, K], or [K] as a row; b: [..., K, N], or [K] as a column;
+ * with a transpose flag the last two are the other way round in memory. The
+ * dimensions before them broadcast. Result [..., M, N], without the M or N
+ * that a one-dimensional operand does not have (PyTorch's matmul). Errors:
+ * those of every op; int32 or mixed dtypes; no dimension, or one with its
+ * transpose flag set; inner sizes that differ; batches that do not
+ * broadcast. */
+rill_tensor *rill_matmul(rill_tape *t, const rill_tensor *a,
+                         const rill_tensor *b, const rill_matmul_opts *opts)
+{
+    static const rill_matmul_opts none = { false, false };
+    if (!opts)
+        opts = &none;
+    if (!rill_usable_float(t, "matmul", "a", a) ||
+        !rill_usable_float(t, "matmul", "b", b) ||
+        !rill_same_dtype(t, "matmul", "a", a, "b", b))
+        return NULL;
+    int na = a->shape.ndim, nb = b->shape.ndim;
+    if (na == 0 || nb == 0)
+        return rill_fail(t, "matmul: %s has no dimension", na ? "b" : "a");
+    if ((na == 1 && opts->transpose_a) || (nb == 1 && opts->transpose_b))
+        return rill_fail(t, "matmul: a vector is not transposed");
+    if (na > 1 && nb > 1)
+        return matmul_matrices(t, a, b, opts);
+    if (na == 1)
+        a = rill_reshape(t, a, RILL_SHAPE(1, a->shape.dim[0]));
+    if (nb == 1)
+        b = rill_reshape(t, b, RILL_SHAPE(b->shape.dim[0], 1));
+    rill_tensor *y = a && b ? matmul_matrices(t, a, b, opts) : NULL;
+    if (!y)
+        return NULL;
+    rill_shape s = y->shape;
+    if (na == 1) {
+        s.dim[s.ndim - 2] = s.dim[s.ndim - 1];
+        s.ndim--;
+    }
+    if (nb == 1)
+        s.ndim--;
+    return rill_reshape(t, y, s);
+}

@@ -1,0 +1,44 @@
+/* mul: y = a b, element by element, broadcasting.
+ *
+ * da = dy b, db = dy a. */
+#ifdef REAL
+
+static void FN(mul)(void *out, const void *const *in, size_t n,
+                    const void *attrs)
+{
+    (void)attrs;
+    const REAL *a = in[0], *b = in[1];
+    REAL *y = out;
+    SIMD for (size_t i = 0; i < n; i++)
+        y[i] = a[i] * b[i];
+}
+
+#else
+#include "common.h"
+#define KERNEL_FILE "../ops/mul.c"
+#include "../tensor/each_kernel.h"
+
+KERNELS(mul)
+
+static void mul_backward(rill_tape *t, const rill_node *n,
+                         const rill_tensor *gy, const rill_tensor **gx)
+{
+    if (rill_node_wants(n, 0))
+        gx[0] = rill_mul(t, gy, rill_node_input(n, 1));
+    if (rill_node_wants(n, 1))
+        gx[1] = rill_mul(t, gy, rill_node_input(n, 0));
+}
+
+static const rill_op mul_op = { "mul", "da = dy b, db = dy a", mul_backward,
+                                NULL, 0 };
+
+/* a b. a, b: one float dtype, shapes that broadcast. Errors: those of every
+ * op; int32 or mixed dtypes; shapes that do not broadcast. */
+rill_tensor *rill_mul(rill_tape *t, const rill_tensor *a,
+                      const rill_tensor *b)
+{
+    return rill_elementwise(t, &mul_op, mul_kernels,
+                            (const rill_tensor *[]){ a, b }, 2, NULL, 0);
+}
+
+#endif

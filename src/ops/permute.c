@@ -1,0 +1,113 @@
+/* permute: the dimensions of x in another order, copied.
+ *
+ * dx = dy with its dimensions put back. */
+#include "common.h"
+
+/* n elements that lie `step` apart in x, of four or eight bytes. */
+static void permute_row(char *y, const char *x, int64_t n, int64_t step,
+                        size_t width)
+{
+    if (step == 1)
+        memcpy(y, x, (size_t)n * width);
+    else if (width == 8)
+        for (int64_t i = 0; i < n; i++)
+            memcpy(y + 8 * i, x + 8 * i * step, 8);
+    else
+        for (int64_t i = 0; i < n; i++)
+            memcpy(y + 4 * i, x + 4 * i * step, 4);
+}
+
+/* Copies x to y, whose dimension d is dimension order[d] of x. */
+void rill_permute_copy(void *y, const rill_tensor *x, const int *order)
+{
+    int ndim = x->shape.ndim;
+    int64_t stride[RILL_MAX_DIMS], step[RILL_MAX_DIMS] = { 1 };
+    int64_t size[RILL_MAX_DIMS] = { 1 }, at[RILL_MAX_DIMS] = { 0 };
+    int64_t s = 1, from = 0;
+    for (int d = ndim - 1; d >= 0 && x->numel; d--) {
+        stride[d] = s;
+        s *= x->shape.dim[d];
+    }
+    for (int d = 0; d < ndim && x->numel; d++) {
+        step[d] = stride[order[d]];
+        size[d] = x->shape.dim[order[d]];
+    }
+    int last = ndim ? ndim - 1 : 0;
+    size_t width = rill_dtype_size(x->dtype);
+    const char *in = x->data;
+    char *out = y;
+    for (int64_t i = 0; i < x->numel; i += size[last]) {
+        permute_row(out + (size_t)i * width, in + (size_t)from * width,
+                    size[last], step[last], width);
+        for (int d = last - 1; d >= 0; d--) { /* the next row: an odometer */
+            from += step[d];
+            if (++at[d] < size[d])
+                break;
+            from -= step[d] * at[d];
+            at[d] = 0;
+        }
+    }
+}
+
+static void permute_backward(rill_tape *t, const rill_node *n,
+                             const rill_tensor *gy, const rill_tensor **gx)
+{
+    const rill_dims *order = rill_node_attrs(n);
+    rill_dims back = { .n = order->n };
+    for (int d = 0; d < order->n; d++)
+        back.dim[order->dim[d]] = d;
+    gx[0] = rill_permute(t, gy, back);
+}
+
+static const rill_op permute_op = { "permute", "dx = dy in x's order",
+                                    permute_backward, NULL, 0 };
+
+/* x with its dimension order.dim[d] as dimension d. x: any dtype; order
+ * names each dimension once. Errors: those of every op; an order that does
+ * not. */
+rill_tensor *rill_permute(rill_tape *t, const rill_tensor *x, rill_dims order)
+{
+    if (!rill_usable(t, "permute", "x", x))
+        return NULL;
+    int ndim = x->shape.ndim;
+    if (order.n != ndim)
+        return rill_fail(t, "permute: x is %s but %d dims are given",
+                         RILL_TEXT(x), order.n);
+    bool seen[RILL_MAX_DIMS] = { false };
+    rill_shape shape = { .ndim = ndim };
+    for (int i = 0; i < ndim; i++) {
+        int d = rill_resolve_dim(t, "permute", order.dim[i], ndim);
+        if (d < 0)
+            return NULL;
+        if (seen[d])
+            return rill_fail(t, "permute: dim %d is given twice",
+                             order.dim[i]);
+        seen[d] = true;
+        order.dim[i] = d;
+        shape.dim[i] = x->shape.dim[d];
+    }
+    rill_tensor *y = rill_empty(t, x->dtype, shape);
+    void *kept = rill_attrs(t, &order, sizeof order);
+    if (!y || !kept)
+        return NULL;
+    rill_permute_copy(y->data, x, order.dim);
+    return rill_record(t, &permute_op, y, (const rill_tensor *[]){ x }, 1,
+                       kept);
+}
+
+/* x with dimensions d0 and d1 swapped: a permute. Errors: those of every op;
+ * a dim out of range. */
+rill_tensor *rill_transpose(rill_tape *t, const rill_tensor *x, int d0,
+                            int d1)
+{
+    if (!rill_usable(t, "transpose", "x", x))
+        return NULL;
+    rill_dims order = { .n = x->shape.ndim };
+    int a = rill_resolve_dim(t, "transpose", d0, order.n);
+    int b = rill_resolve_dim(t, "transpose", d1, order.n);
+    if (a < 0 || b < 0)
+        return NULL;
+    for (int d = 0; d < order.n; d++)
+        order.dim[d] = d == a ? b : d == b ? a : d;
+    return rill_permute(t, x, order);
+}

@@ -1,0 +1,39 @@
+/* rsub: y = s - x, for a number s that is not differentiated.
+ *
+ * dx = -dy. */
+#ifdef REAL
+
+static void FN(rsub)(void *out, const void *const *in, size_t n,
+                     const void *attrs)
+{
+    const REAL *x = in[0], s = (REAL) * (const double *)attrs;
+    REAL *y = out;
+    SIMD for (size_t i = 0; i < n; i++)
+        y[i] = s - x[i];
+}
+
+#else
+#include "common.h"
+#define KERNEL_FILE "../ops/rsub.c"
+#include "../tensor/each_kernel.h"
+
+KERNELS(rsub)
+
+static void rsub_backward(rill_tape *t, const rill_node *n,
+                          const rill_tensor *gy, const rill_tensor **gx)
+{
+    (void)n;
+    gx[0] = rill_scale(t, gy, -1);
+}
+
+static const rill_op rsub_op = { "rsub", "dx = -dy", rsub_backward, NULL, 0 };
+
+/* s - x. x: any shape, a float dtype; s is rounded to it. Errors: those of
+ * every op; an int32 x. */
+rill_tensor *rill_rsub(rill_tape *t, const rill_tensor *x, double s)
+{
+    return rill_elementwise(t, &rsub_op, rsub_kernels,
+                            (const rill_tensor *[]){ x }, 1, &s, sizeof s);
+}
+
+#endif

@@ -1,0 +1,23 @@
+/* sum_to: x summed over what broadcasting shape to x's would repeat: the
+ * adjoint of expand. Composed of sum and reshape. */
+#include "common.h"
+
+/* x brought back to shape. Errors: those of every op; an int32 x; a shape
+ * that does not broadcast to x's. */
+rill_tensor *rill_sum_to(rill_tape *t, const rill_tensor *x, rill_shape shape)
+{
+    if (!rill_usable_float(t, "sum_to", "x", x))
+        return NULL;
+    rill_shape both = shape;
+    if (!rill_broadcast(&both, &x->shape) ||
+        !rill_shape_equal(&both, &x->shape))
+        return rill_fail(t, "sum_to: %s does not broadcast to x's %s",
+                         RILL_SHAPE_TEXT(shape), RILL_TEXT(x));
+    rill_reduce_opts o = { .dims = { 0, { 0 } } };
+    int lead = x->shape.ndim - shape.ndim;
+    for (int d = 0; d < x->shape.ndim; d++)
+        if (d < lead || (shape.dim[d - lead] == 1 && x->shape.dim[d] != 1))
+            o.dims.dim[o.dims.n++] = d;
+    const rill_tensor *y = o.dims.n ? rill_sum(t, x, &o) : x;
+    return rill_reshape(t, y, shape);
+}

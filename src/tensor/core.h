@@ -1,0 +1,103 @@
+/* core.h: what the files of rill share and programs do not see.
+ *
+ * A tensor header and its data lie in the arena of one tape. `epoch` tells
+ * whether that tape was reset since: a tensor is usable while it equals its
+ * tape's. Nodes have stable addresses; the tape's list of them is in the order
+ * of recording, which is a topological one. */
+#ifndef RILL_CORE_H
+#define RILL_CORE_H
+
+#include "tensor.h"
+
+#pragma GCC visibility push(hidden)
+
+struct rill_tensor {
+    rill_dtype dtype;
+    rill_shape shape;
+    int64_t numel;
+    void *data;
+    rill_tape *tape;
+    uint64_t epoch;
+    rill_node *node;  /* that made it on its tape; NULL: unrecorded */
+    const rill_op *op; /* that made it, recorded or not; NULL: none */
+    const char *name;  /* of a variable; NULL: none */
+    bool variable, frozen;
+    uint32_t version; /* of a variable: how often it was written */
+};
+
+struct rill_node {
+    const rill_op *op; /* NULL: a leaf */
+    const rill_tensor *output;
+    const void *attrs;
+    int index;        /* in the tape's list */
+    bool wants;       /* a leaf that learns lies below it */
+    uint32_t version; /* of a variable, when first used */
+    rill_tensor *grad;
+    uint64_t sweep;  /* the sweep that made grad */
+    bool grad_owned; /* the sweep made grad's buffer: it may be added into */
+    int n_inputs;
+    struct {
+        const rill_tensor *x;
+        rill_node *node; /* NULL: a constant */
+    } input[];
+};
+
+typedef struct rill_block rill_block;
+
+struct rill_tape {
+    rill_tape_opts opts;
+    bool recording, training;
+    int isa;
+    uint64_t epoch;   /* counts resets: older tensors are gone */
+    uint64_t step;    /* counts resets too: for dropout's masks */
+    uint64_t sweep;   /* counts backwards */
+    uint64_t published; /* the sweep rill_grad answers for; 0: none */
+    uint64_t ops;     /* run since reset, recorded or not */
+    rill_block *blocks, *current;
+    size_t bytes, peak;
+    rill_node **nodes;
+    int n_nodes, cap_nodes;
+    struct rill_leaf {
+        const rill_tensor *variable;
+        rill_node *node;
+        uint64_t epoch; /* an entry of another epoch is free */
+    } *leaves;          /* open addressing, a power of two */
+    int n_leaves, cap_leaves;
+    bool failed, warned;
+    char error[512], warning[512];
+};
+
+/* What rill_fail and the objects without a tape have in common: the first
+ * sentence is kept. */
+#define RILL_ERROR_SIZE sizeof(((rill_tape *)0)->error)
+
+bool rill_shape_numel(const rill_shape *s, int64_t *numel); /* or overflow */
+bool rill_shape_equal(const rill_shape *a, const rill_shape *b);
+const char *rill_shape_text(const rill_shape *s, char *buffer, size_t size);
+size_t rill_dtype_size(rill_dtype dtype);
+
+/* A header over memory that is there already: data must outlive it. */
+rill_tensor *rill_tensor_over(rill_tape *t, void *data, rill_dtype dtype,
+                              rill_shape shape);
+
+rill_node *rill_tape_leaf(rill_tape *t, const rill_tensor *variable);
+rill_node *rill_node_of(rill_tape *t, const rill_tensor *x); /* or NULL */
+
+bool rill_wants(rill_tape *t, const rill_tensor *x); /* a gradient, here */
+
+/* A loop in parts, shared among threads (team.c). */
+typedef void rill_loop(void *context, int64_t part);
+void rill_share(int64_t parts, rill_loop *loop, void *context);
+
+int rill_isa_best(void);
+const char *rill_isa_name(int isa);
+
+/* "[2, 3]" for a message, good until the end of the block. */
+#define RILL_SHAPE_TEXT(shape) \
+    rill_shape_text(&(shape), (char[RILL_TEXT_SIZE]){ 0 }, RILL_TEXT_SIZE)
+#define RILL_TEXT(x) RILL_SHAPE_TEXT((x)->shape)
+#define RILL_TEXT_SIZE 192
+
+#pragma GCC visibility pop
+
+#endif

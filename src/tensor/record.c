@@ -1,0 +1,245 @@
+/* record.c: leaves, and the record of what ran.
+ *
+ * A node is made for every op while the tape records; it wants a gradient
+ * when a leaf that learns lies below it. A tensor of another tape is a
+ * constant here, unless a leaf lies below it: that one is refused, since
+ * this tape could not find the way back. A variable's node is looked up in
+ * the tape's own map, so that recording never writes to a variable and
+ * threads can share it. */
+#include "core.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Whether op may read x on this tape. If not, a sentence that names both
+ * stands on the tape: x is NULL, was made before a reset of its tape, or was
+ * recorded on another tape. */
+bool rill_usable(rill_tape *t, const char *op, const char *argument,
+                 const rill_tensor *x)
+{
+    if (!t || t->failed)
+        return false;
+    if (!x)
+        return rill_fail(t, "%s: %s is NULL", op, argument);
+    if (x->epoch != x->tape->epoch)
+        return rill_fail(t, "%s: %s was made before its tape was reset", op,
+                         argument);
+    if (x->tape != t && x->node && x->node->wants)
+        return rill_fail(t, "%s: %s was recorded on another tape: detach it",
+                         op, argument);
+    return true;
+}
+
+static rill_node *tape_node(rill_tape *t, int n_inputs)
+{
+    if (t->n_nodes == t->cap_nodes) {
+        int cap = t->cap_nodes ? 2 * t->cap_nodes : 64;
+        rill_node **nodes = realloc(t->nodes, (size_t)cap * sizeof *nodes);
+        if (!nodes)
+            return rill_fail(t, "out of memory: %d nodes wanted", cap);
+        t->nodes = nodes;
+        t->cap_nodes = cap;
+    }
+    size_t size = sizeof(rill_node) +
+                  (size_t)n_inputs * sizeof(((rill_node *)0)->input[0]);
+    rill_node *n = rill_tape_alloc(t, size);
+    if (!n)
+        return NULL;
+    *n = (rill_node){ .index = t->n_nodes, .n_inputs = n_inputs };
+    return t->nodes[t->n_nodes++] = n;
+}
+
+static struct rill_leaf *tape_leaf_slot(rill_tape *t, const rill_tensor *v)
+{
+    size_t mask = (size_t)t->cap_leaves - 1;
+    size_t i = ((uintptr_t)v >> 6) * 0x9e3779b97f4a7c15u >> 32 & mask;
+    while (t->leaves[i].epoch == t->epoch && t->leaves[i].variable != v)
+        i = (i + 1) & mask;
+    return &t->leaves[i];
+}
+
+static bool tape_leaves_grow(rill_tape *t)
+{
+    int old_cap = t->cap_leaves, cap = old_cap ? 2 * old_cap : 64;
+    struct rill_leaf *old = t->leaves, *new = calloc((size_t)cap, sizeof *new);
+    if (!new)
+        return rill_fail(t, "out of memory: %d leaves wanted", cap);
+    t->leaves = new;
+    t->cap_leaves = cap;
+    for (int i = 0; i < old_cap; i++)
+        if (old[i].epoch == t->epoch)
+            *tape_leaf_slot(t, old[i].variable) = old[i];
+    free(old);
+    return true;
+}
+
+/* The node of a variable on this tape, NULL where the tape did not use it. */
+static rill_node *tape_leaf_find(rill_tape *t, const rill_tensor *v)
+{
+    if (!t->cap_leaves)
+        return NULL;
+    struct rill_leaf *slot = tape_leaf_slot(t, v);
+    return slot->epoch == t->epoch ? slot->node : NULL;
+}
+
+/* The same, made at first use. NULL with an error when memory ran out. */
+rill_node *rill_tape_leaf(rill_tape *t, const rill_tensor *v)
+{
+    rill_node *n = tape_leaf_find(t, v);
+    if (n)
+        return n;
+    if (2 * (t->n_leaves + 1) > t->cap_leaves && !tape_leaves_grow(t))
+        return NULL;
+    n = tape_node(t, 0);
+    if (!n)
+        return NULL;
+    n->output = v;
+    n->wants = !v->frozen;
+    n->version = v->version;
+    *tape_leaf_slot(t, v) = (struct rill_leaf){ v, n, t->epoch };
+    t->n_leaves++;
+    return n;
+}
+
+/* The node that stands for x on this tape; NULL where there is none. */
+rill_node *rill_node_of(rill_tape *t, const rill_tensor *x)
+{
+    return x->variable ? tape_leaf_find(t, x) : x->tape == t ? x->node : NULL;
+}
+
+/* Whether an op of x on this tape would want its gradient. */
+bool rill_wants(rill_tape *t, const rill_tensor *x)
+{
+    if (x->variable)
+        return !x->frozen;
+    return x->tape == t && x->node && x->node->wants;
+}
+
+/* A leaf with the value of x (any float tensor, no copy): gradients arrive
+ * at it. Belongs to t. Errors: those of rill_usable, an int32 x. */
+rill_tensor *rill_watch(rill_tape *t, const rill_tensor *x)
+{
+    if (!rill_usable(t, "watch", "x", x))
+        return NULL;
+    if (x->dtype == RILL_I32)
+        return rill_fail(t, "watch: x is int32: only float32 and float64 "
+                            "have gradients");
+    rill_tensor *y = rill_tensor_over(t, x->data, x->dtype, x->shape);
+    rill_node *n = y ? tape_node(t, 0) : NULL;
+    if (!n)
+        return NULL;
+    n->output = y;
+    n->wants = true;
+    y->node = n;
+    return y;
+}
+
+/* The value of x as a constant of t (no copy): gradients stop here. x may
+ * have been recorded on another tape, which must not be reset before t is.
+ * Errors: x is NULL or older than its tape's reset. */
+rill_tensor *rill_detach(rill_tape *t, const rill_tensor *x)
+{
+    if (x && t && x->tape != t && x->epoch == x->tape->epoch)
+        return rill_tensor_over(t, x->data, x->dtype, x->shape);
+    if (!rill_usable(t, "detach", "x", x))
+        return NULL;
+    return rill_tensor_over(t, x->data, x->dtype, x->shape);
+}
+
+/* A tensor of zeros that may change between steps and is a leaf of any tape
+ * that uses it. Belongs to home, as does a copy of its name; home must not be
+ * reset while tapes use it. Errors as for rill_empty, an int32 dtype. */
+rill_tensor *rill_variable(rill_tape *home, const char *name,
+                           rill_dtype dtype, rill_shape shape)
+{
+    if (dtype == RILL_I32)
+        return rill_fail(home, "variable: int32 has no gradient");
+    rill_tensor *v = rill_zeros(home, dtype, shape);
+    char *copy = v ? rill_tape_alloc(home, strlen(name ? name : "") + 1) : 0;
+    if (!copy)
+        return NULL;
+    v->name = strcpy(copy, name ? name : "");
+    v->variable = true;
+    return v;
+}
+
+/* The elements of a variable, to be changed: tapes that used it refuse to go
+ * backward through it until they are reset. NULL for any other tensor. */
+void *rill_variable_write(rill_tensor *v)
+{
+    if (!v || !v->variable)
+        return NULL;
+    v->version++;
+    return v->data;
+}
+
+/* While on, tapes that start to use v take it for a constant. */
+void rill_variable_freeze(rill_tensor *v, bool on)
+{
+    if (v && v->variable)
+        v->frozen = on;
+}
+
+bool rill_variable_frozen(const rill_tensor *v)
+{
+    return v && v->frozen;
+}
+
+/* Says that y, just filled, is op of the inputs, and returns y. op must
+ * outlive the tape; attrs, if any, must live until reset (rill_tape_alloc).
+ * The inputs are copied. NULL where y is NULL, the tape has failed, or an
+ * input is not usable. */
+rill_tensor *rill_record(rill_tape *t, const rill_op *op, rill_tensor *y,
+                         const rill_tensor **inputs, int n_inputs,
+                         const void *attrs)
+{
+    if (!rill_usable(t, op->name, "the result", y))
+        return NULL;
+    y->op = op;
+    t->ops++;
+    for (int i = 0; i < n_inputs; i++)
+        if (inputs[i] && !rill_usable(t, op->name, "an input", inputs[i]))
+            return NULL;
+    if (!t->recording)
+        return y;
+    for (int i = 0; i < n_inputs; i++)
+        if (inputs[i] && inputs[i]->variable && !rill_tape_leaf(t, inputs[i]))
+            return NULL;
+    rill_node *n = tape_node(t, n_inputs);
+    if (!n)
+        return NULL;
+    n->op = op;
+    n->output = y;
+    n->attrs = attrs;
+    for (int i = 0; i < n_inputs; i++) {
+        n->input[i].x = inputs[i];
+        n->input[i].node = inputs[i] ? rill_node_of(t, inputs[i]) : NULL;
+        n->wants = n->wants || rill_node_wants(n, i);
+    }
+    n->wants = n->wants && op->backward && y->dtype != RILL_I32;
+    y->node = n;
+    return y;
+}
+
+/* Whether the gradient in input i is wanted: a rule computes no other. */
+bool rill_node_wants(const rill_node *n, int i)
+{
+    return n->input[i].node && n->input[i].node->wants;
+}
+
+/* Input i as the op was given it; NULL where an optional one was left out. */
+const rill_tensor *rill_node_input(const rill_node *n, int i)
+{
+    return n->input[i].x;
+}
+
+const rill_tensor *rill_node_output(const rill_node *n)
+{
+    return n->output;
+}
+
+/* What the op gave rill_record as attrs. */
+const void *rill_node_attrs(const rill_node *n)
+{
+    return n->attrs;
+}

@@ -1,0 +1,67 @@
+/* shape.c: dtypes and shapes as values. Nothing here can fail but by saying
+ * so. */
+#include "core.h"
+
+#include <inttypes.h>
+
+size_t rill_dtype_size(rill_dtype dtype)
+{
+    return dtype == RILL_F64 ? sizeof(double) : sizeof(float);
+}
+
+/* The name of a dtype as messages print it: "float32", "float64", "int32",
+ * and "unknown" for anything else. */
+const char *rill_dtype_name(rill_dtype dtype)
+{
+    switch (dtype) {
+    case RILL_F32: return "float32";
+    case RILL_F64: return "float64";
+    case RILL_I32: return "int32";
+    }
+    return "unknown";
+}
+
+/* The number of elements, in *numel. False where a dimension is negative,
+ * there are too many, or the bytes of eight-byte elements would overflow. */
+bool rill_shape_numel(const rill_shape *s, int64_t *numel)
+{
+    int64_t n = 1, bytes;
+    if (s->ndim < 0 || s->ndim > RILL_MAX_DIMS)
+        return false;
+    bool empty = false;
+    for (int d = 0; d < s->ndim; d++) {
+        if (s->dim[d] < 0)
+            return false;
+        empty = empty || s->dim[d] == 0;
+    }
+    for (int d = 0; d < s->ndim && !empty; d++)
+        if (__builtin_mul_overflow(n, s->dim[d], &n))
+            return false;
+    if (__builtin_mul_overflow(n, (int64_t)sizeof(double), &bytes) ||
+        bytes > PTRDIFF_MAX - 4096)
+        return false;
+    *numel = empty ? 0 : n;
+    return true;
+}
+
+bool rill_shape_equal(const rill_shape *a, const rill_shape *b)
+{
+    if (a->ndim != b->ndim)
+        return false;
+    for (int d = 0; d < a->ndim; d++)
+        if (a->dim[d] != b->dim[d])
+            return false;
+    return true;
+}
+
+/* "[2, 3]" in the caller's buffer, which it returns. */
+const char *rill_shape_text(const rill_shape *s, char *buffer, size_t size)
+{
+    size_t at = (size_t)snprintf(buffer, size, "[");
+    for (int d = 0; d < s->ndim && d < RILL_MAX_DIMS && at < size; d++)
+        at += (size_t)snprintf(buffer + at, size - at, "%s%" PRId64,
+                               d ? ", " : "", s->dim[d]);
+    if (at < size)
+        snprintf(buffer + at, size - at, "]");
+    return buffer;
+}

@@ -1,0 +1,155 @@
+/* tape.c: a tape's memory and its life.
+ *
+ * Memory comes from an arena of blocks. A block is never given back before
+ * the tape is freed; reset only marks all of them empty. The search for room
+ * goes through the blocks in the order they were made, so a step that repeats
+ * the last one finds every block it needs in the same place: after the first
+ * step of a training loop nothing is allocated. */
+#include "core.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { ALIGN = 64, BLOCK_BYTES = 1 << 18 };
+
+struct rill_block {
+    rill_block *next;
+    size_t size, used;
+    unsigned char *bytes;
+};
+
+/* Makes a tape that records, not in training mode. opts may be NULL. The
+ * caller frees it with rill_tape_free. NULL when memory ran out. */
+rill_tape *rill_tape_new(const rill_tape_opts *opts)
+{
+    rill_tape *t = calloc(1, sizeof *t);
+    if (!t)
+        return NULL;
+    if (opts)
+        t->opts = *opts;
+    t->recording = true;
+    t->isa = rill_isa_best();
+    t->epoch = 1; /* 0 marks a leaf entry that was never used */
+    return t;
+}
+
+/* Frees the tape and all tensors on it. NULL is allowed. */
+void rill_tape_free(rill_tape *t)
+{
+    if (!t)
+        return;
+    for (rill_block *b = t->blocks, *next; b; b = next) {
+        next = b->next;
+        free(b->bytes);
+        free(b);
+    }
+    free(t->nodes);
+    free(t->leaves);
+    free(t);
+}
+
+/* Ends a step: every tensor that the tape made is gone, its memory is kept
+ * for the next ones. An error stays (rill_clear_error). */
+void rill_tape_reset(rill_tape *t)
+{
+    if (!t)
+        return;
+    for (rill_block *b = t->blocks; b; b = b->next)
+        b->used = 0;
+    t->current = t->blocks;
+    t->bytes = 0;
+    t->n_nodes = t->n_leaves = 0;
+    t->ops = 0;
+    t->published = 0;
+    t->epoch++;
+    t->step++;
+}
+
+/* Whether ops are recorded for backward from now on; returns what it was.
+ * A tape records when it is new. */
+bool rill_tape_record(rill_tape *t, bool on)
+{
+    if (!t)
+        return false;
+    bool was = t->recording;
+    t->recording = on;
+    return was;
+}
+
+/* Whether dropout drops from now on; returns what it was. A new tape does
+ * not train. */
+bool rill_tape_train(rill_tape *t, bool on)
+{
+    if (!t)
+        return false;
+    bool was = t->training;
+    t->training = on;
+    return was;
+}
+
+/* Bytes of tensors and nodes since the last reset. */
+size_t rill_tape_bytes(const rill_tape *t)
+{
+    return t ? t->bytes : 0;
+}
+
+/* The most bytes that were ever in use between two resets. */
+size_t rill_tape_peak_bytes(const rill_tape *t)
+{
+    return t ? t->peak : 0;
+}
+
+/* The instruction set of the tape's kernels: "baseline", "avx2", "avx512".
+ * RILL_ISA in the environment sets a lower one than the processor has. */
+const char *rill_tape_isa(const rill_tape *t)
+{
+    return t ? rill_isa_name(t->isa) : "";
+}
+
+static rill_block *tape_block_new(rill_tape *t, size_t size)
+{
+    rill_block *b = malloc(sizeof *b);
+    if (!b)
+        return NULL;
+    *b = (rill_block){ .size = size < BLOCK_BYTES ? BLOCK_BYTES : size };
+    b->bytes = aligned_alloc(ALIGN, b->size);
+    if (!b->bytes) {
+        free(b);
+        return NULL;
+    }
+    rill_block **end = &t->blocks;
+    while (*end)
+        end = &(*end)->next;
+    return *end = b;
+}
+
+/* Memory of the tape's own, aligned to 64 bytes and not cleared, that lives
+ * until reset: for the attributes and scratch of an op. NULL, with an error,
+ * on a failed tape and when memory ran out. */
+void *rill_tape_alloc(rill_tape *t, size_t bytes)
+{
+    if (!t || t->failed)
+        return NULL;
+    if (bytes > PTRDIFF_MAX - ALIGN)
+        return rill_fail(t, "out of memory: %zu bytes wanted", bytes);
+    size_t size = (bytes + ALIGN - 1) / ALIGN * ALIGN;
+    rill_block *b = t->current;
+    if (!b || b->size - b->used < size) {
+        for (b = t->blocks; b && b->size - b->used < size;)
+            b = b->next;
+        if (!b)
+            b = tape_block_new(t, size);
+        if (!b)
+            return rill_fail(t, "out of memory: %zu bytes wanted", bytes);
+        /* a big request takes a block for itself: go on in the roomier one */
+        if (!t->current ||
+            b->size - b->used - size > t->current->size - t->current->used)
+            t->current = b;
+    }
+    void *p = b->bytes + b->used;
+    b->used += size;
+    t->bytes += size;
+    if (t->bytes > t->peak)
+        t->peak = t->bytes;
+    return p;
+}

@@ -1,0 +1,273 @@
+/* tensor.c: making tensors and reading them.
+ *
+ * A tensor is immutable once an op has seen it; only a variable may change,
+ * and its version tells. Header and data are one allocation on the tape. */
+#include "core.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+static bool tensor_wanted(rill_tape *t, const char *who, rill_dtype dtype,
+                          const rill_shape *shape, int64_t *numel)
+{
+    if (!t || t->failed)
+        return false;
+    if (dtype != RILL_F32 && dtype != RILL_F64 && dtype != RILL_I32)
+        return rill_fail(t, "%s: %d is not a dtype", who, (int)dtype);
+    if (shape->ndim < 0 || shape->ndim > RILL_MAX_DIMS)
+        return rill_fail(t, "%s: %d dimensions are not in [0, %d]", who,
+                         shape->ndim, RILL_MAX_DIMS);
+    for (int d = 0; d < shape->ndim; d++)
+        if (shape->dim[d] < 0)
+            return rill_fail(t, "%s: size %" PRId64 " of dimension %d is "
+                             "negative", who, shape->dim[d], d);
+    if (!rill_shape_numel(shape, numel))
+        return rill_fail(t, "%s: the shape has too many elements", who);
+    return true;
+}
+
+static rill_tensor *tensor_new(rill_tape *t, const char *who, void *data,
+                               rill_dtype dtype, rill_shape shape)
+{
+    int64_t numel;
+    if (!tensor_wanted(t, who, dtype, &shape, &numel))
+        return NULL;
+    size_t head = (sizeof(rill_tensor) + 63) / 64 * 64;
+    size_t body = data ? 0 : (size_t)numel * rill_dtype_size(dtype);
+    rill_tensor *x = rill_tape_alloc(t, head + body);
+    if (!x)
+        return NULL;
+    *x = (rill_tensor){ .dtype = dtype, .shape = shape, .numel = numel,
+                        .data = data ? data : (unsigned char *)x + head,
+                        .tape = t, .epoch = t->epoch };
+    return x;
+}
+
+rill_tensor *rill_tensor_over(rill_tape *t, void *data, rill_dtype dtype,
+                              rill_shape shape)
+{
+    return tensor_new(t, "view", data, dtype, shape);
+}
+
+/* A tensor whose elements are not set: fill it through rill_write. Errors: a
+ * bad dtype, a negative size, too many elements, no memory. */
+rill_tensor *rill_empty(rill_tape *t, rill_dtype dtype, rill_shape shape)
+{
+    return tensor_new(t, "empty", NULL, dtype, shape);
+}
+
+/* As rill_empty, of the dtype and shape of x. */
+rill_tensor *rill_like(rill_tape *t, const rill_tensor *x)
+{
+    if (!rill_usable(t, "like", "x", x))
+        return NULL;
+    return tensor_new(t, "like", NULL, x->dtype, x->shape);
+}
+
+/* All zeros. Errors as for rill_empty, here and in what follows. */
+rill_tensor *rill_zeros(rill_tape *t, rill_dtype dtype, rill_shape shape)
+{
+    rill_tensor *x = tensor_new(t, "zeros", NULL, dtype, shape);
+    if (x)
+        memset(x->data, 0, (size_t)x->numel * rill_dtype_size(dtype));
+    return x;
+}
+
+/* Sets element i from a double; false where an int32 cannot hold it. */
+static bool tensor_set(rill_tensor *x, int64_t i, double v)
+{
+    switch (x->dtype) {
+    case RILL_F32: ((float *)x->data)[i] = (float)v; break;
+    case RILL_F64: ((double *)x->data)[i] = v; break;
+    case RILL_I32:
+        if (!(v >= INT32_MIN && v <= INT32_MAX) || v != floor(v))
+            return false;
+        ((int32_t *)x->data)[i] = (int32_t)v;
+    }
+    return true;
+}
+
+/* Every element the same value. Also an error: a value that int32 cannot
+ * hold. */
+rill_tensor *rill_full(rill_tape *t, double value, rill_dtype dtype,
+                       rill_shape shape)
+{
+    rill_tensor *x = tensor_new(t, "full", NULL, dtype, shape);
+    for (int64_t i = 0; x && i < x->numel; i++)
+        if (!tensor_set(x, i, value))
+            return rill_fail(t, "full: int32 cannot hold %g", value);
+    return x;
+}
+
+/* A copy of row-major doubles, converted to dtype. Also errors: values is
+ * NULL, a value that int32 cannot hold. */
+rill_tensor *rill_from(rill_tape *t, const double *values, rill_dtype dtype,
+                       rill_shape shape)
+{
+    rill_tensor *x = tensor_new(t, "from", NULL, dtype, shape);
+    if (x && x->numel && !values)
+        return rill_fail(t, "from: values is NULL");
+    for (int64_t i = 0; x && i < x->numel; i++)
+        if (!tensor_set(x, i, values[i]))
+            return rill_fail(t, "from: int32 cannot hold %g at %" PRId64,
+                             values[i], i);
+    return x;
+}
+
+/* A copy of row-major memory that is of dtype already. */
+rill_tensor *rill_copy(rill_tape *t, const void *data, rill_dtype dtype,
+                       rill_shape shape)
+{
+    rill_tensor *x = tensor_new(t, "copy", NULL, dtype, shape);
+    if (x && x->numel && !data)
+        return rill_fail(t, "copy: data is NULL");
+    if (x && x->numel)
+        memcpy(x->data, data, (size_t)x->numel * rill_dtype_size(dtype));
+    return x;
+}
+
+/* The caller's own row-major memory as a tensor, without a copy. The memory
+ * stays the caller's and must neither change nor go until reset. */
+rill_tensor *rill_view(rill_tape *t, const void *data, rill_dtype dtype,
+                       rill_shape shape)
+{
+    int64_t numel;
+    if (!tensor_wanted(t, "view", dtype, &shape, &numel))
+        return NULL;
+    if (!data && numel)
+        return rill_fail(t, "view: data is NULL");
+    if ((uintptr_t)data % rill_dtype_size(dtype))
+        return rill_fail(t, "view: data is not aligned for %s",
+                         rill_dtype_name(dtype));
+    /* rill never writes to it: the one place that sheds the const */
+    return tensor_new(t, "view", (void *)(uintptr_t)data, dtype, shape);
+}
+
+/* Uniform numbers in [low, high), one draw each. float32 and float64 of one
+ * seed are the same numbers, float32's cut to 24 bits. */
+rill_tensor *rill_uniform(rill_tape *t, rill_rng *r, double low, double high,
+                          rill_dtype dtype, rill_shape shape)
+{
+    if (dtype == RILL_I32)
+        return rill_fail(t, "uniform: int32 holds no uniform numbers");
+    if (!r)
+        return rill_fail(t, "uniform: the generator is NULL");
+    rill_tensor *x = tensor_new(t, "uniform", NULL, dtype, shape);
+    for (int64_t i = 0; x && i < x->numel; i++) {
+        double u = rill_rng_uniform(r);
+        if (dtype == RILL_F32)
+            u = floor(u * 0x1p24) * 0x1p-24;
+        tensor_set(x, i, low + (high - low) * u);
+    }
+    return x;
+}
+
+/* Normal numbers, two draws each. */
+rill_tensor *rill_normal(rill_tape *t, rill_rng *r, double mean, double std,
+                         rill_dtype dtype, rill_shape shape)
+{
+    if (dtype == RILL_I32)
+        return rill_fail(t, "normal: int32 holds no normal numbers");
+    if (!r)
+        return rill_fail(t, "normal: the generator is NULL");
+    rill_tensor *x = tensor_new(t, "normal", NULL, dtype, shape);
+    for (int64_t i = 0; x && i < x->numel; i++)
+        tensor_set(x, i, mean + std * rill_rng_normal(r));
+    return x;
+}
+
+/* Readers take NULL for the result of an op that failed: they answer with
+ * NaN, 0, an empty shape or NULL. */
+
+rill_dtype rill_dtype_of(const rill_tensor *x)
+{
+    return x ? x->dtype : RILL_F32;
+}
+
+rill_shape rill_shape_of(const rill_tensor *x)
+{
+    return x ? x->shape : RILL_SCALAR;
+}
+
+int rill_ndim(const rill_tensor *x)
+{
+    return x ? x->shape.ndim : 0;
+}
+
+/* The size of dimension d, counted from the end where negative; 0 where
+ * there is no such dimension. */
+int64_t rill_dim(const rill_tensor *x, int d)
+{
+    int n = rill_ndim(x);
+    if (d < 0)
+        d += n;
+    return d >= 0 && d < n ? x->shape.dim[d] : 0;
+}
+
+int64_t rill_numel(const rill_tensor *x)
+{
+    return x ? x->numel : 0;
+}
+
+/* Element i in row-major order as a double; NaN where there is none. */
+double rill_at(const rill_tensor *x, int64_t i)
+{
+    if (!x || i < 0 || i >= x->numel)
+        return NAN;
+    switch (x->dtype) {
+    case RILL_F32: return ((const float *)x->data)[i];
+    case RILL_F64: return ((const double *)x->data)[i];
+    case RILL_I32: return ((const int32_t *)x->data)[i];
+    }
+    return NAN;
+}
+
+/* The value of a tensor of one element, whatever its shape; NaN for NULL and
+ * for any other size. */
+double rill_item(const rill_tensor *x)
+{
+    return x && x->numel == 1 ? rill_at(x, 0) : NAN;
+}
+
+/* The Euclidean norm of all elements, summed in double; NaN for NULL. */
+double rill_norm(const rill_tensor *x)
+{
+    double sum = x ? 0 : NAN;
+    for (int64_t i = 0; x && i < x->numel; i++)
+        sum += rill_at(x, i) * rill_at(x, i);
+    return sqrt(sum);
+}
+
+const float *rill_f32(const rill_tensor *x)
+{
+    return x && x->dtype == RILL_F32 ? x->data : NULL;
+}
+
+const double *rill_f64(const rill_tensor *x)
+{
+    return x && x->dtype == RILL_F64 ? x->data : NULL;
+}
+
+const int32_t *rill_i32(const rill_tensor *x)
+{
+    return x && x->dtype == RILL_I32 ? x->data : NULL;
+}
+
+const void *rill_data(const rill_tensor *x)
+{
+    return x ? x->data : NULL;
+}
+
+/* The elements of a tensor that no op has seen yet, to be filled by the one
+ * who made it. */
+void *rill_write(rill_tensor *x)
+{
+    return x ? x->data : NULL;
+}
+
+/* The name of a variable; "" for any other tensor. */
+const char *rill_name(const rill_tensor *x)
+{
+    return x && x->name ? x->name : "";
+}

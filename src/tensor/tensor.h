@@ -1,0 +1,184 @@
+/* tensor.h: values, tapes, errors, random numbers. It knows no op.
+ *
+ * Every docstring in full stands above the definition. */
+#ifndef RILL_TENSOR_H
+#define RILL_TENSOR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+/* Everything between BEGIN and END is exported; nothing else is. */
+#ifdef __cplusplus
+#define RILL_API_BEGIN _Pragma("GCC visibility push(default)") extern "C" {
+#define RILL_API_END } _Pragma("GCC visibility pop")
+#else
+#define RILL_API_BEGIN _Pragma("GCC visibility push(default)")
+#define RILL_API_END _Pragma("GCC visibility pop")
+#endif
+
+RILL_API_BEGIN
+
+typedef struct rill_tape rill_tape;
+typedef struct rill_tensor rill_tensor;
+typedef struct rill_node rill_node;
+
+typedef enum { RILL_F32, RILL_F64, RILL_I32 } rill_dtype;
+
+#define RILL_MAX_DIMS 8
+
+/* RILL_SHAPE(32, 5) is a [32, 5]; RILL_SCALAR has no dimensions. */
+typedef struct {
+    int ndim;
+    int64_t dim[RILL_MAX_DIMS];
+} rill_shape;
+
+#ifdef __cplusplus
+} /* templates may not have C linkage */
+template <class... T> inline rill_shape rill_shape_from(T... d)
+{
+    return rill_shape{ (int)sizeof...(d), { (int64_t)d... } };
+}
+extern "C" {
+#define RILL_SHAPE(...) rill_shape_from(__VA_ARGS__)
+#define RILL_SCALAR rill_shape_from()
+#else
+#define RILL_SHAPE(...)                                                  \
+    ((rill_shape){ sizeof((int64_t[]){ __VA_ARGS__ }) / sizeof(int64_t), \
+                   { __VA_ARGS__ } })
+#define RILL_SCALAR ((rill_shape){ 0, { 0 } })
+#endif
+
+/* ---- tapes -------------------------------------------------------------- */
+
+typedef void rill_hook(const char *message, void *user);
+
+typedef struct {
+    rill_hook *on_error;   /* called with the first error; NULL: none */
+    rill_hook *on_warning; /* called with each warning; NULL: none */
+    void *user;            /* handed to both hooks */
+    uint64_t seed;         /* of dropout's masks */
+} rill_tape_opts;
+
+rill_tape *rill_tape_new(const rill_tape_opts *opts);
+void rill_tape_free(rill_tape *t);
+void rill_tape_reset(rill_tape *t);              /* ends a step */
+bool rill_tape_record(rill_tape *t, bool on);    /* off: evaluate only */
+bool rill_tape_train(rill_tape *t, bool on);     /* on: dropout drops */
+                                     /* both return what it was before */
+size_t rill_tape_bytes(const rill_tape *t);      /* in use since reset */
+size_t rill_tape_peak_bytes(const rill_tape *t); /* the most ever in use */
+void *rill_tape_alloc(rill_tape *t, size_t bytes); /* lives until reset */
+const char *rill_tape_isa(const rill_tape *t);     /* "avx2", ... */
+
+/* ---- errors and warnings ------------------------------------------------ */
+
+const char *rill_error(const rill_tape *t);   /* the first one; NULL: none */
+void rill_clear_error(rill_tape *t);          /* errors and warnings both */
+const char *rill_warning(const rill_tape *t); /* the first one; NULL: none */
+void *rill_fail(rill_tape *t, const char *format, ...) /* always NULL */
+    __attribute__((format(printf, 2, 3)));
+void rill_warn(rill_tape *t, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+void rill_die(const char *message, void *user); /* a hook: print and exit 1 */
+
+/* ---- threads: of the whole process -------------------------------------- */
+
+void rill_set_threads(int n); /* that share a large loop; results are the
+                                 same bits for every number */
+int rill_threads(void);
+
+/* ---- random numbers: the same seed gives the same stream for ever ------- */
+
+typedef struct {
+    uint64_t seed, drawn; /* drawn: how many 64-bit numbers so far */
+} rill_rng;
+
+uint64_t rill_rng_next(rill_rng *r);    /* 64 random bits */
+double rill_rng_uniform(rill_rng *r);   /* in [0, 1), 53 bits */
+double rill_rng_normal(rill_rng *r);    /* mean 0, variance 1 */
+uint64_t rill_rng_below(rill_rng *r, uint64_t n); /* in [0, n), unbiased */
+
+/* ---- making tensors ----------------------------------------------------- */
+
+rill_tensor *rill_zeros(rill_tape *t, rill_dtype dtype, rill_shape shape);
+rill_tensor *rill_full(rill_tape *t, double value, rill_dtype dtype,
+                       rill_shape shape);
+rill_tensor *rill_from(rill_tape *t, const double *values, rill_dtype dtype,
+                       rill_shape shape); /* converts to dtype */
+rill_tensor *rill_copy(rill_tape *t, const void *data, rill_dtype dtype,
+                       rill_shape shape); /* data is of dtype already */
+rill_tensor *rill_view(rill_tape *t, const void *data, rill_dtype dtype,
+                       rill_shape shape); /* no copy: the caller's memory */
+rill_tensor *rill_uniform(rill_tape *t, rill_rng *r, double low, double high,
+                          rill_dtype dtype, rill_shape shape);
+rill_tensor *rill_normal(rill_tape *t, rill_rng *r, double mean, double std,
+                         rill_dtype dtype, rill_shape shape);
+rill_tensor *rill_empty(rill_tape *t, rill_dtype dtype, rill_shape shape);
+rill_tensor *rill_like(rill_tape *t, const rill_tensor *x); /* empty too */
+
+/* ---- reading tensors ---------------------------------------------------- */
+
+rill_dtype rill_dtype_of(const rill_tensor *x);
+rill_shape rill_shape_of(const rill_tensor *x);
+int rill_ndim(const rill_tensor *x);
+int64_t rill_dim(const rill_tensor *x, int d); /* -1 is the last one */
+int64_t rill_numel(const rill_tensor *x);
+double rill_item(const rill_tensor *x); /* of one element; else NaN */
+double rill_at(const rill_tensor *x, int64_t i); /* i: row-major; or NaN */
+double rill_norm(const rill_tensor *x);          /* sqrt of sum of squares */
+const float *rill_f32(const rill_tensor *x);   /* NULL if of another dtype */
+const double *rill_f64(const rill_tensor *x);  /* NULL if of another dtype */
+const int32_t *rill_i32(const rill_tensor *x); /* NULL if of another dtype */
+const void *rill_data(const rill_tensor *x);
+void *rill_write(rill_tensor *x); /* to fill what rill_empty returned */
+const char *rill_dtype_name(rill_dtype dtype); /* "float32", ... */
+void rill_print(FILE *f, const rill_tensor *x); /* as NumPy prints */
+
+/* ---- leaves ------------------------------------------------------------- */
+
+/* A leaf is where gradients arrive. rill_watch makes one of any value; a
+ * variable is one for every tape that uses it, and may change between steps:
+ * parameters are variables. */
+rill_tensor *rill_watch(rill_tape *t, const rill_tensor *x);
+rill_tensor *rill_detach(rill_tape *t, const rill_tensor *x);
+rill_tensor *rill_variable(rill_tape *home, const char *name,
+                           rill_dtype dtype, rill_shape shape);
+void *rill_variable_write(rill_tensor *v); /* bumps the version */
+void rill_variable_freeze(rill_tensor *v, bool on); /* on: a constant */
+bool rill_variable_frozen(const rill_tensor *v);
+const char *rill_name(const rill_tensor *x); /* "" when it has none */
+
+/* ---- recording: what an op of one's own needs --------------------------- */
+
+/* A backward rule sets gx[i], for each input i that rill_node_wants, to the
+ * gradient in that input, made of rill's ops; the sweep un-broadcasts and
+ * adds up. gy is the gradient in the node's output. */
+typedef void rill_rule(rill_tape *t, const rill_node *n,
+                       const rill_tensor *gy, const rill_tensor **gx);
+
+enum { RILL_OP_IS_SOFTMAX = 1 }; /* its output should not enter a loss that
+                                    wants logits */
+
+typedef struct {
+    const char *name;    /* "sigmoid" */
+    const char *formula; /* of the gradient: "dx = dy y (1 - y)" */
+    rill_rule *backward; /* NULL: not differentiable */
+    rill_rule *fused;    /* as backward, unrecorded and faster; or NULL */
+    unsigned flags;
+} rill_op;
+
+rill_tensor *rill_record(rill_tape *t, const rill_op *op, rill_tensor *y,
+                         const rill_tensor **inputs, int n_inputs,
+                         const void *attrs);
+bool rill_usable(rill_tape *t, const char *op, const char *argument,
+                 const rill_tensor *x); /* else an error stands on the tape */
+bool rill_node_wants(const rill_node *n, int i);
+const rill_tensor *rill_node_input(const rill_node *n, int i);
+const rill_tensor *rill_node_output(const rill_node *n);
+const void *rill_node_attrs(const rill_node *n);
+
+RILL_API_END
+
+#endif
