@@ -20,7 +20,8 @@ KERNELS(expand)
 static void expand_backward(rill_tape *t, const rill_node *n,
                             const rill_tensor *gy, const rill_tensor **gx)
 {
-    gx[0] = rill_sum_to(t, gy, rill_node_input(n, 0)->shape);
+    (void)t, (void)n;
+    gx[0] = gy; /* the sweep brings it back to x's shape */
 }
 
 static const rill_op expand_op = { "expand", "dx = sum of dy over repeats",
@@ -30,7 +31,8 @@ static const rill_op expand_op = { "expand", "dx = sum of dy over repeats",
  * x; a shape that x does not broadcast to. */
 rill_tensor *rill_expand(rill_tape *t, const rill_tensor *x, rill_shape shape)
 {
-    if (!rill_usable_float(t, "expand", "x", x))
+    if (!rill_usable_float(t, "expand", "x", x) ||
+        !rill_shape_usable(t, "expand", &shape))
         return NULL;
     rill_shape both = shape;
     if (!rill_broadcast(&both, &x->shape) ||

@@ -127,13 +127,15 @@ static bool check_run(check *c, check_loss *loss, int n_args,
     int64_t *numel = rill_tape_alloc(c->t, (size_t)n_args * sizeof *numel);
     /* where nothing depends on a leaf, the gradient is 0, not an error */
     const rill_node *root = l ? rill_node_of(c->work, l) : NULL;
-    if (root && root->wants)
+    bool reaches = root && root->wants;
+    if (reaches)
         rill_backward(c->work, l,
                       &(rill_backward_opts){ .create_graph = create_graph });
     if (c->work->failed)
         return rill_fail(c->t, "gradcheck: %s", c->work->error);
     for (int arg = 0; g && numel && arg < n_args; arg++) {
-        const rill_tensor *from = rill_grad(c->work, c->x[arg]);
+        const rill_tensor *from =
+            reaches ? rill_grad(c->work, c->x[arg]) : NULL;
         numel[arg] = c->x[arg]->numel;
         size_t size = (size_t)numel[arg] * sizeof **g;
         g[arg] = rill_tape_alloc(c->t, size);

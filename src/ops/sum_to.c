@@ -6,7 +6,8 @@
  * that does not broadcast to x's. */
 rill_tensor *rill_sum_to(rill_tape *t, const rill_tensor *x, rill_shape shape)
 {
-    if (!rill_usable_float(t, "sum_to", "x", x))
+    if (!rill_usable_float(t, "sum_to", "x", x) ||
+        !rill_shape_usable(t, "sum_to", &shape))
         return NULL;
     rill_shape both = shape;
     if (!rill_broadcast(&both, &x->shape) ||

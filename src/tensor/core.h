@@ -72,6 +72,7 @@ struct rill_tape {
 #define RILL_ERROR_SIZE sizeof(((rill_tape *)0)->error)
 
 bool rill_shape_numel(const rill_shape *s, int64_t *numel); /* or overflow */
+bool rill_shape_usable(rill_tape *t, const char *who, const rill_shape *s);
 bool rill_shape_equal(const rill_shape *a, const rill_shape *b);
 const char *rill_shape_text(const rill_shape *s, char *buffer, size_t size);
 size_t rill_dtype_size(rill_dtype dtype);

@@ -8,13 +8,9 @@
 #include <math.h>
 #include <string.h>
 
-static bool tensor_wanted(rill_tape *t, const char *who, rill_dtype dtype,
-                          const rill_shape *shape, int64_t *numel)
+/* A shape that a caller made: its number of dimensions and their sizes. */
+bool rill_shape_usable(rill_tape *t, const char *who, const rill_shape *shape)
 {
-    if (!t || t->failed)
-        return false;
-    if (dtype != RILL_F32 && dtype != RILL_F64 && dtype != RILL_I32)
-        return rill_fail(t, "%s: %d is not a dtype", who, (int)dtype);
     if (shape->ndim < 0 || shape->ndim > RILL_MAX_DIMS)
         return rill_fail(t, "%s: %d dimensions are not in [0, %d]", who,
                          shape->ndim, RILL_MAX_DIMS);
@@ -22,6 +18,18 @@ static bool tensor_wanted(rill_tape *t, const char *who, rill_dtype dtype,
         if (shape->dim[d] < 0)
             return rill_fail(t, "%s: size %" PRId64 " of dimension %d is "
                              "negative", who, shape->dim[d], d);
+    return true;
+}
+
+static bool tensor_wanted(rill_tape *t, const char *who, rill_dtype dtype,
+                          const rill_shape *shape, int64_t *numel)
+{
+    if (!t || t->failed)
+        return false;
+    if (dtype != RILL_F32 && dtype != RILL_F64 && dtype != RILL_I32)
+        return rill_fail(t, "%s: %d is not a dtype", who, (int)dtype);
+    if (!rill_shape_usable(t, who, shape))
+        return false;
     if (!rill_shape_numel(shape, numel))
         return rill_fail(t, "%s: the shape has too many elements", who);
     return true;

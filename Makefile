@@ -1,0 +1,104 @@
+# rill: make deps train    installs what is missing, builds, trains
+#       make deps test     builds and passes everything
+# Also: lib, examples, lint, install, uninstall, clean.
+# SAN=1 builds with ASan and UBSan; CC, CFLAGS and BUILD may be given.
+
+CC     ?= gcc
+CFLAGS ?= -O3 -g
+BUILD  ?= build$(if $(SAN),/san)
+PREFIX ?= /usr/local
+VERSION = 0.1.0
+
+WARN  = -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes \
+        -Wmissing-prototypes -Wvla
+# What vector loops need, and nothing that bends NaN or infinity: fused
+# multiply-add, no errno, no floating-point traps, "omp simd" without OpenMP.
+KERNEL = -ffp-contract=fast -fno-math-errno -fno-trapping-math -fopenmp-simd
+SANITIZE = $(if $(SAN),-fsanitize=address$(,)undefined \
+           -fno-sanitize-recover=all -fno-omit-frame-pointer)
+FLAGS = -std=c11 -D_POSIX_C_SOURCE=200809L $(WARN) $(KERNEL) $(CFLAGS) \
+        $(SANITIZE) -fPIC -fvisibility=hidden -MMD -MP
+, := ,
+
+# Asked when a recipe runs, not when this file is read: deps may have just
+# installed pkg-config.
+BLAS_CFLAGS = $$(pkg-config --cflags openblas)
+LIBS        = $$(pkg-config --libs openblas) -lm -lpthread
+CHECK       = $$(pkg-config --cflags --libs check)
+
+SOURCES  := $(wildcard src/*/*.c)
+OBJECTS  := $(SOURCES:%.c=$(BUILD)/%.o)
+LIB      := $(BUILD)/librill.a
+EXAMPLES := $(patsubst %.c,$(BUILD)/%,$(wildcard examples/*.c))
+TESTS    := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/test_*.c))
+HEADERS  := src/rill.h src/tensor/tensor.h src/ops/ops.h src/nn/nn.h
+
+all: lib examples
+lib: $(LIB)
+examples: $(EXAMPLES)
+
+# deps comes first where it is asked for, also under -j
+ifneq ($(filter deps,$(MAKECMDGOALS)),)
+$(OBJECTS) $(EXAMPLES) $(TESTS): | deps
+endif
+
+$(BUILD)/src/%.o: src/%.c
+	@mkdir -p $(@D)
+	$(CC) $(FLAGS) $(BLAS_CFLAGS) -c $< -o $@
+
+$(LIB): $(OBJECTS)
+	rm -f $@
+	$(AR) rcs $@ $^
+
+$(BUILD)/examples/%: examples/%.c $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(FLAGS) -Isrc $< $(LIB) $(LIBS) -o $@
+
+$(BUILD)/tests/test_memory: \
+    WRAP = -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc,--wrap=free
+$(BUILD)/tests/%: tests/%.c $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(FLAGS) -Isrc $< $(LIB) $(WRAP) $(CHECK) $(LIBS) -o $@
+
+train: $(BUILD)/examples/03_train_mlp
+	$<
+
+test: all $(TESTS)
+	ASAN_OPTIONS=allocator_may_return_null=1 \
+	    sh tests/run.sh $(BUILD)/tests $(notdir $(TESTS))
+
+# Valgrind knows no AVX-512: the kernels run up to AVX2 there.
+test-valgrind: all $(TESTS)
+	CK_FORK=no CK_DEFAULT_TIMEOUT=0 \
+	RILL_RUN="valgrind -q --error-exitcode=9 --leak-check=full \
+	    --errors-for-leak-kinds=definite" \
+	    sh tests/run.sh $(BUILD)/tests $(notdir $(TESTS))
+
+# Warnings as errors from both compilers, and cppcheck.
+lint:
+	for cc in gcc clang; do for f in $(SOURCES) $(wildcard examples/*.c) \
+	    $(wildcard tests/*.c); do \
+	    $$cc -fsyntax-only $(filter-out -MMD -MP,$(FLAGS)) -Werror -Isrc \
+	        $(BLAS_CFLAGS) $$f || exit 1; done; done
+	cppcheck --quiet --error-exitcode=1 --std=c11 -Isrc --inline-suppr \
+	    --enable=warning,portability --suppressions-list=tests/cppcheck.txt \
+	    src examples
+
+PACKAGES = build-essential libopenblas-dev check pkg-config
+deps-dev: PACKAGES += clang libclang-rt-14-dev valgrind cppcheck shellcheck
+deps deps-dev:
+	@missing=; for p in $(PACKAGES); do \
+	    dpkg -s $$p >/dev/null 2>&1 || missing="$$missing $$p"; done; \
+	[ -z "$$missing" ] && exit 0; \
+	sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+	$$sudo apt-get update -q && \
+	$$sudo env DEBIAN_FRONTEND=noninteractive \
+	    apt-get install -q -y --no-install-recommends $$missing
+
+clean:
+	rm -rf build
+
+.PHONY: all lib examples train test test-valgrind deps deps-dev clean lint \
+        install uninstall
+.SECONDARY:
+-include $(OBJECTS:.o=.d) $(EXAMPLES:=.d) $(TESTS:=.d)
