@@ -1,0 +1,54 @@
+/* abs: y = |x|.
+ *
+ * dx = dy sign(x), 0 at the kink x = 0. The sign is a constant of the rule,
+ * as its own derivative is 0 wherever it has one. */
+#ifdef REAL
+
+static void FN(abs)(void *out, const void *const *in, size_t n,
+                    const void *attrs)
+{
+    (void)attrs;
+    const REAL *x = in[0];
+    REAL *y = out;
+    SIMD for (size_t i = 0; i < n; i++)
+        y[i] = (REAL)fabs(x[i]);
+}
+
+/* NaN is its own sign. */
+static void FN(abs_sign)(void *out, const void *const *in, size_t n,
+                         const void *attrs)
+{
+    (void)attrs;
+    const REAL *x = in[0];
+    REAL *y = out;
+    SIMD for (size_t i = 0; i < n; i++)
+        y[i] = x[i] > 0 ? 1 : x[i] < 0 ? -1 : x[i];
+}
+
+#else
+#include "common.h"
+#define KERNEL_FILE "../ops/abs.c"
+#include "../tensor/each_kernel.h"
+
+KERNELS(abs)
+KERNELS(abs_sign)
+
+static void abs_backward(rill_tape *t, const rill_node *n,
+                         const rill_tensor *gy, const rill_tensor **gx)
+{
+    const rill_tensor *x = rill_node_input(n, 0);
+    gx[0] = rill_mul(t, gy, rill_map(t, "abs", abs_sign_kernels, &x, 1,
+                                     x->dtype, NULL));
+}
+
+static const rill_op abs_op = { "abs", "dx = dy sign(x)", abs_backward, NULL,
+                                0 };
+
+/* |x|. x: any shape, a float dtype. Errors: those of every op; an int32 x. */
+rill_tensor *rill_abs(rill_tape *t, const rill_tensor *x)
+{
+    return rill_elementwise(t, &abs_op, abs_kernels,
+                            (const rill_tensor *[]){ x }, 1, NULL, 0);
+}
+
+#endif

@@ -1,0 +1,41 @@
+/* add_scalar: y = x + s, for a number s that is not differentiated.
+ *
+ * dx = dy. */
+#ifdef REAL
+
+static void FN(add_scalar)(void *out, const void *const *in, size_t n,
+                           const void *attrs)
+{
+    const REAL *x = in[0], s = (REAL) * (const double *)attrs;
+    REAL *y = out;
+    SIMD for (size_t i = 0; i < n; i++)
+        y[i] = x[i] + s;
+}
+
+#else
+#include "common.h"
+#define KERNEL_FILE "../ops/add_scalar.c"
+#include "../tensor/each_kernel.h"
+
+KERNELS(add_scalar)
+
+static void add_scalar_backward(rill_tape *t, const rill_node *n,
+                                const rill_tensor *gy,
+                                const rill_tensor **gx)
+{
+    (void)t, (void)n;
+    gx[0] = gy;
+}
+
+static const rill_op add_scalar_op = { "add_scalar", "dx = dy",
+                                       add_scalar_backward, NULL, 0 };
+
+/* x + s. x: any shape, a float dtype; s is rounded to it. Errors: those of
+ * every op; an int32 x. */
+rill_tensor *rill_add_scalar(rill_tape *t, const rill_tensor *x, double s)
+{
+    return rill_elementwise(t, &add_scalar_op, add_scalar_kernels,
+                            (const rill_tensor *[]){ x }, 1, &s, sizeof s);
+}
+
+#endif

@@ -1,0 +1,51 @@
+/* clamp: y = min(max(x, low), high), for numbers low and high that are not
+ * differentiated; NaN passes.
+ *
+ * dx = dy where low <= x <= high, else 0: that is where y = x. At the bounds
+ * themselves the gradient passes, as in PyTorch. */
+#ifdef REAL
+
+static void FN(clamp)(void *out, const void *const *in, size_t n,
+                      const void *attrs)
+{
+    const double *bound = attrs;
+    const REAL *x = in[0], low = (REAL)bound[0], high = (REAL)bound[1];
+    REAL *y = out;
+    SIMD for (size_t i = 0; i < n; i++)
+        y[i] = x[i] < low ? low : x[i] > high ? high : x[i];
+}
+
+#else
+#include "common.h"
+#define KERNEL_FILE "../ops/clamp.c"
+#include "../tensor/each_kernel.h"
+
+KERNELS(clamp)
+
+static void clamp_backward(rill_tape *t, const rill_node *n,
+                           const rill_tensor *gy, const rill_tensor **gx)
+{
+    gx[0] = rill_where(t, rill_eq(t, rill_node_input(n, 0),
+                                  rill_node_output(n)),
+                       gy, rill_zeros(t, gy->dtype, RILL_SCALAR));
+}
+
+static const rill_op clamp_op = { "clamp", "dx = dy where low <= x <= high",
+                                  clamp_backward, NULL, 0 };
+
+/* x, but not below low and not above high. x: any shape, a float dtype, to
+ * which the bounds are rounded; an infinite bound bounds nothing. Errors:
+ * those of every op; an int32 x; a bound that is NaN; low above high, which
+ * can only be a mistake (PyTorch makes every element high). */
+rill_tensor *rill_clamp(rill_tape *t, const rill_tensor *x, double low,
+                        double high)
+{
+    if (!(low <= high)) /* NaN too */
+        return rill_fail(t, "clamp: low %g is not at or below high %g", low,
+                         high);
+    return rill_elementwise(t, &clamp_op, clamp_kernels,
+                            (const rill_tensor *[]){ x }, 1,
+                            (double[]){ low, high }, 2 * sizeof(double));
+}
+
+#endif

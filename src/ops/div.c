@@ -1,0 +1,45 @@
+/* div: y = a / b, element by element, broadcasting. What IEEE 754 says of a
+ * division by 0 holds: infinity or NaN, never an error.
+ *
+ * da = dy / b, db = -(dy / b) y. The second reads the output, so that b is
+ * never squared: b^2 overflows or vanishes long before a / b does. */
+#ifdef REAL
+
+static void FN(div)(void *out, const void *const *in, size_t n,
+                    const void *attrs)
+{
+    (void)attrs;
+    const REAL *a = in[0], *b = in[1];
+    REAL *y = out;
+    SIMD for (size_t i = 0; i < n; i++)
+        y[i] = a[i] / b[i];
+}
+
+#else
+#include "common.h"
+#define KERNEL_FILE "../ops/div.c"
+#include "../tensor/each_kernel.h"
+
+KERNELS(div)
+
+static void div_backward(rill_tape *t, const rill_node *n,
+                         const rill_tensor *gy, const rill_tensor **gx)
+{
+    gx[0] = rill_div(t, gy, rill_node_input(n, 1));
+    if (rill_node_wants(n, 1))
+        gx[1] = rill_neg(t, rill_mul(t, gx[0], rill_node_output(n)));
+}
+
+static const rill_op div_op = { "div", "da = dy / b, db = -(dy / b) y",
+                                div_backward, NULL, 0 };
+
+/* a / b. a, b: one float dtype, shapes that broadcast. Errors: those of
+ * every op; int32 or mixed dtypes; shapes that do not broadcast. */
+rill_tensor *rill_div(rill_tape *t, const rill_tensor *a,
+                      const rill_tensor *b)
+{
+    return rill_elementwise(t, &div_op, div_kernels,
+                            (const rill_tensor *[]){ a, b }, 2, NULL, 0);
+}
+
+#endif

@@ -1,0 +1,41 @@
+/* sqrt: y = x^(1/2), correctly rounded; NaN for a negative x, -0 for -0.
+ *
+ * dx = dy / (2 y), infinite at 0. The rule reads the output. */
+#ifdef REAL
+
+static void FN(sqrt)(void *out, const void *const *in, size_t n,
+                     const void *attrs)
+{
+    (void)attrs;
+    const REAL *x = in[0];
+    REAL *y = out;
+    SIMD for (size_t i = 0; i < n; i++)
+        y[i] = (REAL)(sizeof(REAL) == 4 ? sqrtf((float)x[i])
+                                        : sqrt((double)x[i]));
+}
+
+#else
+#include "common.h"
+#define KERNEL_FILE "../ops/sqrt.c"
+#include "../tensor/each_kernel.h"
+
+KERNELS(sqrt)
+
+static void sqrt_backward(rill_tape *t, const rill_node *n,
+                          const rill_tensor *gy, const rill_tensor **gx)
+{
+    gx[0] = rill_scale(t, rill_div(t, gy, rill_node_output(n)), 0.5);
+}
+
+static const rill_op sqrt_op = { "sqrt", "dx = dy / (2 y)", sqrt_backward,
+                                 NULL, 0 };
+
+/* The square root of x. x: any shape, a float dtype. Errors: those of every
+ * op; an int32 x. */
+rill_tensor *rill_sqrt(rill_tape *t, const rill_tensor *x)
+{
+    return rill_elementwise(t, &sqrt_op, sqrt_kernels,
+                            (const rill_tensor *[]){ x }, 1, NULL, 0);
+}
+
+#endif
