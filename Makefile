@@ -95,6 +95,20 @@ deps deps-dev:
 	$$sudo env DEBIAN_FRONTEND=noninteractive \
 	    apt-get install -q -y --no-install-recommends $$missing
 
+# The headers keep their folders. DESTDIR is put before every path, but not
+# into rill.pc.
+TO = $(DESTDIR)$(PREFIX)
+install: $(LIB)
+	for h in $(HEADERS:src/%=%); do \
+	    install -D -m 644 "src/$$h" "$(TO)/include/rill/$$h" || exit 1; done
+	install -D -m 644 $(LIB) "$(TO)/lib/librill.a"
+	sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|' rill.pc.in | \
+	    install -D -m 644 /dev/stdin "$(TO)/lib/pkgconfig/rill.pc"
+
+uninstall:
+	rm -f "$(TO)/lib/librill.a" "$(TO)/lib/pkgconfig/rill.pc"
+	rm -rf "$(TO)/include/rill"
+
 clean:
 	rm -rf build
 

@@ -3,32 +3,13 @@
  * dx = dy sign(x), 0 at the kink x = 0. The sign is a constant of the rule,
  * as its own derivative is 0 wherever it has one. */
 #ifdef REAL
-
-static void FN(abs)(void *out, const void *const *in, size_t n,
-                    const void *attrs)
-{
-    (void)attrs;
-    const REAL *x = in[0];
-    REAL *y = out;
-    SIMD for (size_t i = 0; i < n; i++)
-        y[i] = (REAL)fabs(x[i]);
-}
+MAP1(abs, x, (REAL)fabs(x))
 
 /* NaN is its own sign. */
-static void FN(abs_sign)(void *out, const void *const *in, size_t n,
-                         const void *attrs)
-{
-    (void)attrs;
-    const REAL *x = in[0];
-    REAL *y = out;
-    SIMD for (size_t i = 0; i < n; i++)
-        y[i] = x[i] > 0 ? 1 : x[i] < 0 ? -1 : x[i];
-}
-
+MAP1(abs_sign, x, x > 0 ? 1 : x < 0 ? -1 : x)
 #else
-#include "common.h"
 #define KERNEL_FILE "../ops/abs.c"
-#include "../tensor/each_kernel.h"
+#include "common.h"
 
 KERNELS(abs)
 KERNELS(abs_sign)
@@ -47,8 +28,7 @@ static const rill_op abs_op = { "abs", "dx = dy sign(x)", abs_backward, NULL,
 /* |x|. x: any shape, a float dtype. Errors: those of every op; an int32 x. */
 rill_tensor *rill_abs(rill_tape *t, const rill_tensor *x)
 {
-    return rill_elementwise(t, &abs_op, abs_kernels,
-                            (const rill_tensor *[]){ x }, 1, NULL, 0);
+    return rill_elementwise(t, &abs_op, abs_kernels, INPUTS(x), NULL);
 }
 
 #endif

@@ -2,20 +2,10 @@
  *
  * dx = dy. */
 #ifdef REAL
-
-static void FN(add_scalar)(void *out, const void *const *in, size_t n,
-                           const void *attrs)
-{
-    const REAL *x = in[0], s = (REAL) * (const double *)attrs;
-    REAL *y = out;
-    SIMD for (size_t i = 0; i < n; i++)
-        y[i] = x[i] + s;
-}
-
+MAP1(add_scalar, x, x + s0)
 #else
-#include "common.h"
 #define KERNEL_FILE "../ops/add_scalar.c"
-#include "../tensor/each_kernel.h"
+#include "common.h"
 
 KERNELS(add_scalar)
 
@@ -35,7 +25,7 @@ static const rill_op add_scalar_op = { "add_scalar", "dx = dy",
 rill_tensor *rill_add_scalar(rill_tape *t, const rill_tensor *x, double s)
 {
     return rill_elementwise(t, &add_scalar_op, add_scalar_kernels,
-                            (const rill_tensor *[]){ x }, 1, &s, sizeof s);
+                            INPUTS(x), (double[2]){ s });
 }
 
 #endif

@@ -43,5 +43,5 @@ rill_tensor *rill_cast(rill_tape *t, const rill_tensor *x, rill_dtype dtype)
         f32[i] = (float)rill_at(x, i);
     for (int64_t i = 0; f64 && i < x->numel; i++)
         f64[i] = rill_at(x, i);
-    return rill_record(t, &cast_op, y, (const rill_tensor *[]){ x }, 1, NULL);
+    return rill_record(t, &cast_op, y, INPUTS(x), NULL);
 }

@@ -4,21 +4,10 @@
  * dx = dy where low <= x <= high, else 0: that is where y = x. At the bounds
  * themselves the gradient passes, as in PyTorch. */
 #ifdef REAL
-
-static void FN(clamp)(void *out, const void *const *in, size_t n,
-                      const void *attrs)
-{
-    const double *bound = attrs;
-    const REAL *x = in[0], low = (REAL)bound[0], high = (REAL)bound[1];
-    REAL *y = out;
-    SIMD for (size_t i = 0; i < n; i++)
-        y[i] = x[i] < low ? low : x[i] > high ? high : x[i];
-}
-
+MAP1(clamp, x, x < s0 ? s0 : x > s1 ? s1 : x)
 #else
-#include "common.h"
 #define KERNEL_FILE "../ops/clamp.c"
-#include "../tensor/each_kernel.h"
+#include "common.h"
 
 KERNELS(clamp)
 
@@ -43,9 +32,8 @@ rill_tensor *rill_clamp(rill_tape *t, const rill_tensor *x, double low,
     if (!(low <= high)) /* NaN too */
         return rill_fail(t, "clamp: low %g is not at or below high %g", low,
                          high);
-    return rill_elementwise(t, &clamp_op, clamp_kernels,
-                            (const rill_tensor *[]){ x }, 1,
-                            (double[]){ low, high }, 2 * sizeof(double));
+    return rill_elementwise(t, &clamp_op, clamp_kernels, INPUTS(x),
+                            (double[2]){ low, high });
 }
 
 #endif

@@ -26,11 +26,40 @@ int rill_resolve_dim(rill_tape *t, const char *op, int dim, int ndim);
 /* A copy of an op's attributes on the tape. */
 void *rill_attrs(rill_tape *t, const void *attrs, size_t size);
 
+/* The inputs of an op as two arguments: their array, and how many. */
+#define INPUTS(...) \
+    (const rill_tensor *[]){ __VA_ARGS__ }, \
+        (int)(sizeof((const rill_tensor *[]){ __VA_ARGS__ }) / \
+              sizeof(rill_tensor *))
+
 /* ---- elementwise -------------------------------------------------------- */
 
-/* y[i] = f(x[0][i], x[1][i], ...) for n elements */
+/* y[i] = f(x[0][i], x[1][i], ...) for n elements; attrs: NULL, or two numbers
+ * of the op's own. */
 typedef void rill_map_kernel(void *y, const void *const *x, size_t n,
                              const void *attrs);
+
+/* Such a kernel in a line: MAP2(mul, a, b, a * b). The expression sees an
+ * element of each input, and the numbers as s0 and s1. */
+#define MAP1(name, x, ...) MAP_(name, MAP_LOAD(x, 0), __VA_ARGS__)
+#define MAP2(name, x, y, ...) \
+    MAP_(name, MAP_LOAD(x, 0); MAP_LOAD(y, 1), __VA_ARGS__)
+#define MAP3(name, x, y, z, ...) \
+    MAP_(name, MAP_LOAD(x, 0); MAP_LOAD(y, 1); MAP_LOAD(z, 2), __VA_ARGS__)
+#define MAP_LOAD(x, k) REAL x = ((const REAL *)in[k])[i]
+#define MAP_(name, load, ...) \
+    static void FN(name)(void *out, const void *const *in, size_t n, \
+                         const void *attrs) \
+    { \
+        const double *s = attrs; \
+        const REAL s0 = (REAL)(s ? s[0] : 0), s1 = (REAL)(s ? s[1] : 0); \
+        (void)s0, (void)s1; \
+        SIMD for (size_t i = 0; i < n; i++) \
+        { \
+            load; \
+            ((REAL *)out)[i] = (__VA_ARGS__); \
+        } \
+    }
 
 enum { RILL_MAP_MAX_INPUTS = 4 };
 
@@ -45,12 +74,12 @@ rill_tensor *rill_map_to(rill_tape *t, rill_shape shape,
                          rill_map_kernel *const (*kernels)[2],
                          const rill_tensor **x, int n, rill_dtype dtype,
                          const void *attrs);
-/* Checks float inputs of one dtype, computes, records; copies attrs. */
+/* Checks float inputs of one dtype, computes, records; numbers: NULL or
+ * two. */
 rill_tensor *rill_elementwise(rill_tape *t, const rill_op *op,
                               rill_map_kernel *const (*kernels)[2],
-                              const rill_tensor **x, int n, const void *attrs,
-                              size_t attrs_size);
-
+                              const rill_tensor **x, int n,
+                              const double *numbers);
 /* y += x, of one shape and dtype: for the sweep's own sums. */
 void rill_add_into(rill_tape *t, rill_tensor *y, const rill_tensor *x);
 
@@ -121,5 +150,9 @@ bool rill_class_weight(rill_tape *t, const char *op, const char *name,
 double rill_class_total(const rill_class_view *v);
 
 #pragma GCC visibility pop
+
+#ifdef KERNEL_FILE /* defined before: no type of the file's own is needed */
+#include "../tensor/each_kernel.h"
+#endif
 
 #endif

@@ -434,7 +434,7 @@ static rill_tensor *cross_entropy(rill_tape *t, const char *op,
         loss = cross_entropy_reduce(t, a, losses, mean);
     void *kept = rill_attrs(t, a, sizeof *a);
     return loss && kept ? rill_record(t, &cross_entropy_op, loss,
-                                      (const rill_tensor *[]){ z, y }, 2,
+                                      INPUTS(z, y),
                                       kept)
                         : NULL;
 }

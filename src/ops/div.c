@@ -4,21 +4,10 @@
  * da = dy / b, db = -(dy / b) y. The second reads the output, so that b is
  * never squared: b^2 overflows or vanishes long before a / b does. */
 #ifdef REAL
-
-static void FN(div)(void *out, const void *const *in, size_t n,
-                    const void *attrs)
-{
-    (void)attrs;
-    const REAL *a = in[0], *b = in[1];
-    REAL *y = out;
-    SIMD for (size_t i = 0; i < n; i++)
-        y[i] = a[i] / b[i];
-}
-
+MAP2(div, a, b, a / b)
 #else
-#include "common.h"
 #define KERNEL_FILE "../ops/div.c"
-#include "../tensor/each_kernel.h"
+#include "common.h"
 
 KERNELS(div)
 
@@ -38,8 +27,7 @@ static const rill_op div_op = { "div", "da = dy / b, db = -(dy / b) y",
 rill_tensor *rill_div(rill_tape *t, const rill_tensor *a,
                       const rill_tensor *b)
 {
-    return rill_elementwise(t, &div_op, div_kernels,
-                            (const rill_tensor *[]){ a, b }, 2, NULL, 0);
+    return rill_elementwise(t, &div_op, div_kernels, INPUTS(a, b), NULL);
 }
 
 #endif

@@ -3,21 +3,10 @@
  * dx = dy y. The rule reads the output, not the input. */
 #ifdef REAL
 #include "kernel_math.h"
-
-static void FN(exp)(void *out, const void *const *in, size_t n,
-                    const void *attrs)
-{
-    (void)attrs;
-    const REAL *x = in[0];
-    REAL *y = out;
-    SIMD for (size_t i = 0; i < n; i++)
-        y[i] = FN(math_exp)(x[i]);
-}
-
+MAP1(exp, x, FN(math_exp)(x))
 #else
-#include "common.h"
 #define KERNEL_FILE "../ops/exp.c"
-#include "../tensor/each_kernel.h"
+#include "common.h"
 
 KERNELS(exp)
 
@@ -32,8 +21,7 @@ static const rill_op exp_op = { "exp", "dx = dy y", exp_backward, NULL, 0 };
 /* e^x. x: any shape, a float dtype. Errors: those of every op; an int32 x. */
 rill_tensor *rill_exp(rill_tape *t, const rill_tensor *x)
 {
-    return rill_elementwise(t, &exp_op, exp_kernels,
-                            (const rill_tensor *[]){ x }, 1, NULL, 0);
+    return rill_elementwise(t, &exp_op, exp_kernels, INPUTS(x), NULL);
 }
 
 #endif

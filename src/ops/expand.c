@@ -11,9 +11,8 @@ static void FN(expand)(void *out, const void *const *in, size_t n,
 }
 
 #else
-#include "common.h"
 #define KERNEL_FILE "../ops/expand.c"
-#include "../tensor/each_kernel.h"
+#include "common.h"
 
 KERNELS(expand)
 

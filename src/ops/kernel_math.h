@@ -317,12 +317,13 @@ MATH REAL FN(math_normal_cdf)(REAL x)
     return (REAL)(v < 0 ? q : 1 - q);
 }
 
-/* x cdf(x) = max(x, 0) - |x| tail(|x|) */
+/* x cdf(x) = max(x, 0) - |x| tail(|x|), and -0 of -0 */
 MATH REAL FN(math_gelu)(REAL x)
 {
     double v = x;
     REAL a = FN(math_normal_clamp)(x);
-    return (REAL)((v < 0 ? 0 : v) - FN(math_normal_tail)(a, a));
+    REAL y = (REAL)((v < 0 ? 0 : v) - FN(math_normal_tail)(a, a));
+    return x == 0 ? x : y;
 }
 
 /* ---- powers ------------------------------------------------------------- */

@@ -14,9 +14,8 @@ static void FN(linear_bias)(void *out, const void *bias, size_t rows,
 }
 
 #else
-#include "common.h"
 #define KERNEL_FILE "../ops/linear.c"
-#include "../tensor/each_kernel.h"
+#include "common.h"
 
 KERNELS(linear_bias)
 

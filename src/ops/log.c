@@ -3,21 +3,10 @@
  * dx = dy / x. */
 #ifdef REAL
 #include "kernel_math.h"
-
-static void FN(log)(void *out, const void *const *in, size_t n,
-                    const void *attrs)
-{
-    (void)attrs;
-    const REAL *x = in[0];
-    REAL *y = out;
-    SIMD for (size_t i = 0; i < n; i++)
-        y[i] = FN(math_log)(x[i]);
-}
-
+MAP1(log, x, FN(math_log)(x))
 #else
-#include "common.h"
 #define KERNEL_FILE "../ops/log.c"
-#include "../tensor/each_kernel.h"
+#include "common.h"
 
 KERNELS(log)
 
@@ -33,8 +22,7 @@ static const rill_op log_op = { "log", "dx = dy / x", log_backward, NULL, 0 };
  * every op; an int32 x. */
 rill_tensor *rill_log(rill_tape *t, const rill_tensor *x)
 {
-    return rill_elementwise(t, &log_op, log_kernels,
-                            (const rill_tensor *[]){ x }, 1, NULL, 0);
+    return rill_elementwise(t, &log_op, log_kernels, INPUTS(x), NULL);
 }
 
 #endif

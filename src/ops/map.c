@@ -174,18 +174,18 @@ rill_tensor *rill_map(rill_tape *t, const char *op,
 
 rill_tensor *rill_elementwise(rill_tape *t, const rill_op *op,
                               rill_map_kernel *const (*kernels)[2],
-                              const rill_tensor **x, int n, const void *attrs,
-                              size_t attrs_size)
+                              const rill_tensor **x, int n,
+                              const double *numbers)
 {
     static const char *const one[] = { "x" }, *const two[] = { "a", "b" };
-    const char *const *name = n == 1 ? one : two;
     for (int i = 0; i < n; i++)
-        if (!rill_usable_float(t, op->name, name[i], x[i]))
+        if (!rill_usable_float(t, op->name, (n == 1 ? one : two)[i], x[i]))
             return NULL;
     if (n == 2 && !rill_same_dtype(t, op->name, "a", x[0], "b", x[1]))
         return NULL;
-    const void *kept = attrs_size ? rill_attrs(t, attrs, attrs_size) : NULL;
-    if (attrs_size && !kept)
+    const void *kept = numbers ? rill_attrs(t, numbers, 2 * sizeof *numbers)
+                               : NULL;
+    if (numbers && !kept)
         return NULL;
     rill_tensor *y = rill_map(t, op->name, kernels, x, n, x[0]->dtype, kept);
     return y ? rill_record(t, op, y, x, n, kept) : NULL;

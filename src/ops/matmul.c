@@ -90,7 +90,7 @@ static rill_tensor *matmul_matrices(rill_tape *t, const rill_tensor *a,
         if (!rill_gemm(t, "matmul", a->dtype, &g))
             return NULL;
     }
-    return rill_record(t, &matmul_op, y, (const rill_tensor *[]){ a, b }, 2,
+    return rill_record(t, &matmul_op, y, INPUTS(a, b),
                        kept);
 }
 

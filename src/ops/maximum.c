@@ -4,21 +4,10 @@
  * equals has half a share in the result. Where a or b is NaN dy goes to both.
  * All as PyTorch has it. */
 #ifdef REAL
-
-static void FN(maximum)(void *out, const void *const *in, size_t n,
-                        const void *attrs)
-{
-    (void)attrs;
-    const REAL *a = in[0], *b = in[1];
-    REAL *y = out;
-    SIMD for (size_t i = 0; i < n; i++)
-        y[i] = ((a[i] > b[i]) | (a[i] != a[i])) ? a[i] : b[i];
-}
-
+MAP2(maximum, a, b, ((a > b) | (a != a)) ? a : b)
 #else
-#include "common.h"
 #define KERNEL_FILE "../ops/maximum.c"
-#include "../tensor/each_kernel.h"
+#include "common.h"
 
 KERNELS(maximum)
 
@@ -47,7 +36,7 @@ rill_tensor *rill_maximum(rill_tape *t, const rill_tensor *a,
                           const rill_tensor *b)
 {
     return rill_elementwise(t, &maximum_op, maximum_kernels,
-                            (const rill_tensor *[]){ a, b }, 2, NULL, 0);
+                            INPUTS(a, b), NULL);
 }
 
 #endif

@@ -2,21 +2,10 @@
  *
  * da = dy b, db = dy a. */
 #ifdef REAL
-
-static void FN(mul)(void *out, const void *const *in, size_t n,
-                    const void *attrs)
-{
-    (void)attrs;
-    const REAL *a = in[0], *b = in[1];
-    REAL *y = out;
-    SIMD for (size_t i = 0; i < n; i++)
-        y[i] = a[i] * b[i];
-}
-
+MAP2(mul, a, b, a * b)
 #else
-#include "common.h"
 #define KERNEL_FILE "../ops/mul.c"
-#include "../tensor/each_kernel.h"
+#include "common.h"
 
 KERNELS(mul)
 
@@ -37,8 +26,7 @@ static const rill_op mul_op = { "mul", "da = dy b, db = dy a", mul_backward,
 rill_tensor *rill_mul(rill_tape *t, const rill_tensor *a,
                       const rill_tensor *b)
 {
-    return rill_elementwise(t, &mul_op, mul_kernels,
-                            (const rill_tensor *[]){ a, b }, 2, NULL, 0);
+    return rill_elementwise(t, &mul_op, mul_kernels, INPUTS(a, b), NULL);
 }
 
 #endif

@@ -91,7 +91,7 @@ rill_tensor *rill_permute(rill_tape *t, const rill_tensor *x, rill_dims order)
     if (!y || !kept)
         return NULL;
     rill_permute_copy(y->data, x, order.dim);
-    return rill_record(t, &permute_op, y, (const rill_tensor *[]){ x }, 1,
+    return rill_record(t, &permute_op, y, INPUTS(x),
                        kept);
 }
 

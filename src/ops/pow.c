@@ -32,9 +32,8 @@ static void FN(pow)(void *out, const void *const *in, size_t n,
 }
 
 #else
-#include "common.h"
 #define KERNEL_FILE "../ops/pow.c"
-#include "../tensor/each_kernel.h"
+#include "common.h"
 
 KERNELS(pow)
 
@@ -55,7 +54,7 @@ static const rill_op pow_op = { "pow", "dx = dy p x^(p - 1)", pow_backward,
 rill_tensor *rill_pow(rill_tape *t, const rill_tensor *x, double p)
 {
     return rill_elementwise(t, &pow_op, pow_kernels,
-                            (const rill_tensor *[]){ x }, 1, &p, sizeof p);
+                            INPUTS(x), (double[2]){ p });
 }
 
 #endif

@@ -40,9 +40,8 @@ static void FN(pow_tensor_flat_b)(void *out, const void *const *in, size_t n,
 }
 
 #else
-#include "common.h"
 #define KERNEL_FILE "../ops/pow_tensor.c"
-#include "../tensor/each_kernel.h"
+#include "common.h"
 
 KERNELS(pow_tensor)
 KERNELS(pow_tensor_flat_a)
@@ -90,7 +89,7 @@ rill_tensor *rill_pow_tensor(rill_tape *t, const rill_tensor *a,
                              const rill_tensor *b)
 {
     return rill_elementwise(t, &pow_tensor_op, pow_tensor_kernels,
-                            (const rill_tensor *[]){ a, b }, 2, NULL, 0);
+                            INPUTS(a, b), NULL);
 }
 
 #endif

@@ -48,7 +48,7 @@ rill_tensor *rill_reshape(rill_tape *t, const rill_tensor *x,
                          "not make %s", RILL_TEXT(x), x->numel,
                          RILL_SHAPE_TEXT(wanted));
     rill_tensor *y = rill_tensor_over(t, x->data, x->dtype, shape);
-    return y ? rill_record(t, &reshape_op, y, (const rill_tensor *[]){ x }, 1,
+    return y ? rill_record(t, &reshape_op, y, INPUTS(x),
                            NULL)
              : NULL;
 }

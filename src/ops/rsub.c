@@ -2,20 +2,10 @@
  *
  * dx = -dy. */
 #ifdef REAL
-
-static void FN(rsub)(void *out, const void *const *in, size_t n,
-                     const void *attrs)
-{
-    const REAL *x = in[0], s = (REAL) * (const double *)attrs;
-    REAL *y = out;
-    SIMD for (size_t i = 0; i < n; i++)
-        y[i] = s - x[i];
-}
-
+MAP1(rsub, x, s0 - x)
 #else
-#include "common.h"
 #define KERNEL_FILE "../ops/rsub.c"
-#include "../tensor/each_kernel.h"
+#include "common.h"
 
 KERNELS(rsub)
 
@@ -33,7 +23,7 @@ static const rill_op rsub_op = { "rsub", "dx = -dy", rsub_backward, NULL, 0 };
 rill_tensor *rill_rsub(rill_tape *t, const rill_tensor *x, double s)
 {
     return rill_elementwise(t, &rsub_op, rsub_kernels,
-                            (const rill_tensor *[]){ x }, 1, &s, sizeof s);
+                            INPUTS(x), (double[2]){ s });
 }
 
 #endif

@@ -2,20 +2,10 @@
  *
  * dx = s dy. */
 #ifdef REAL
-
-static void FN(scale)(void *out, const void *const *in, size_t n,
-                      const void *attrs)
-{
-    const REAL *x = in[0], s = (REAL) * (const double *)attrs;
-    REAL *y = out;
-    SIMD for (size_t i = 0; i < n; i++)
-        y[i] = s * x[i];
-}
-
+MAP1(scale, x, s0 * x)
 #else
-#include "common.h"
 #define KERNEL_FILE "../ops/scale.c"
-#include "../tensor/each_kernel.h"
+#include "common.h"
 
 KERNELS(scale)
 
@@ -33,7 +23,7 @@ static const rill_op scale_op = { "scale", "dx = s dy", scale_backward, NULL,
 rill_tensor *rill_scale(rill_tape *t, const rill_tensor *x, double s)
 {
     return rill_elementwise(t, &scale_op, scale_kernels,
-                            (const rill_tensor *[]){ x }, 1, &s, sizeof s);
+                            INPUTS(x), (double[2]){ s });
 }
 
 #endif

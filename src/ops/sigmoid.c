@@ -3,31 +3,11 @@
  * dx = dy y (1 - y). The rule reads the output, not the input. */
 #ifdef REAL
 #include "kernel_math.h"
-
-static void FN(sigmoid)(void *out, const void *const *in, size_t n,
-                        const void *attrs)
-{
-    (void)attrs;
-    const REAL *x = in[0];
-    REAL *y = out;
-    SIMD for (size_t i = 0; i < n; i++)
-        y[i] = FN(math_sigmoid)(x[i]);
-}
-
-static void FN(sigmoid_grad)(void *out, const void *const *in, size_t n,
-                             const void *attrs)
-{
-    (void)attrs;
-    const REAL *y = in[0], *gy = in[1];
-    REAL *gx = out;
-    SIMD for (size_t i = 0; i < n; i++)
-        gx[i] = gy[i] * y[i] * (1 - y[i]);
-}
-
+MAP1(sigmoid, x, FN(math_sigmoid)(x))
+MAP2(sigmoid_grad, y, gy, gy * y * (1 - y))
 #else
-#include "common.h"
 #define KERNEL_FILE "../ops/sigmoid.c"
-#include "../tensor/each_kernel.h"
+#include "common.h"
 
 KERNELS(sigmoid)
 KERNELS(sigmoid_grad)
@@ -54,8 +34,7 @@ static const rill_op sigmoid_op = { "sigmoid", "dx = dy y (1 - y)",
  * Errors: those of every op; an int32 x. */
 rill_tensor *rill_sigmoid(rill_tape *t, const rill_tensor *x)
 {
-    return rill_elementwise(t, &sigmoid_op, sigmoid_kernels,
-                            (const rill_tensor *[]){ x }, 1, NULL, 0);
+    return rill_elementwise(t, &sigmoid_op, sigmoid_kernels, INPUTS(x), NULL);
 }
 
 #endif

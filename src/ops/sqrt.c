@@ -2,22 +2,10 @@
  *
  * dx = dy / (2 y), infinite at 0. The rule reads the output. */
 #ifdef REAL
-
-static void FN(sqrt)(void *out, const void *const *in, size_t n,
-                     const void *attrs)
-{
-    (void)attrs;
-    const REAL *x = in[0];
-    REAL *y = out;
-    SIMD for (size_t i = 0; i < n; i++)
-        y[i] = (REAL)(sizeof(REAL) == 4 ? sqrtf((float)x[i])
-                                        : sqrt((double)x[i]));
-}
-
+MAP1(sqrt, x, (REAL)(sizeof(REAL) == 4 ? sqrtf((float)x) : sqrt((double)x)))
 #else
-#include "common.h"
 #define KERNEL_FILE "../ops/sqrt.c"
-#include "../tensor/each_kernel.h"
+#include "common.h"
 
 KERNELS(sqrt)
 
@@ -34,8 +22,7 @@ static const rill_op sqrt_op = { "sqrt", "dx = dy / (2 y)", sqrt_backward,
  * op; an int32 x. */
 rill_tensor *rill_sqrt(rill_tape *t, const rill_tensor *x)
 {
-    return rill_elementwise(t, &sqrt_op, sqrt_kernels,
-                            (const rill_tensor *[]){ x }, 1, NULL, 0);
+    return rill_elementwise(t, &sqrt_op, sqrt_kernels, INPUTS(x), NULL);
 }
 
 #endif

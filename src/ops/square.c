@@ -2,21 +2,10 @@
  *
  * dx = 2 dy x. */
 #ifdef REAL
-
-static void FN(square)(void *out, const void *const *in, size_t n,
-                       const void *attrs)
-{
-    (void)attrs;
-    const REAL *x = in[0];
-    REAL *y = out;
-    SIMD for (size_t i = 0; i < n; i++)
-        y[i] = x[i] * x[i];
-}
-
+MAP1(square, x, x * x)
 #else
-#include "common.h"
 #define KERNEL_FILE "../ops/square.c"
-#include "../tensor/each_kernel.h"
+#include "common.h"
 
 KERNELS(square)
 
@@ -32,8 +21,7 @@ static const rill_op square_op = { "square", "dx = 2 dy x", square_backward,
 /* x^2. x: any shape, a float dtype. Errors: those of every op; an int32 x. */
 rill_tensor *rill_square(rill_tape *t, const rill_tensor *x)
 {
-    return rill_elementwise(t, &square_op, square_kernels,
-                            (const rill_tensor *[]){ x }, 1, NULL, 0);
+    return rill_elementwise(t, &square_op, square_kernels, INPUTS(x), NULL);
 }
 
 #endif

@@ -2,21 +2,10 @@
  *
  * da = dy, db = -dy. */
 #ifdef REAL
-
-static void FN(sub)(void *out, const void *const *in, size_t n,
-                    const void *attrs)
-{
-    (void)attrs;
-    const REAL *a = in[0], *b = in[1];
-    REAL *y = out;
-    SIMD for (size_t i = 0; i < n; i++)
-        y[i] = a[i] - b[i];
-}
-
+MAP2(sub, a, b, a - b)
 #else
-#include "common.h"
 #define KERNEL_FILE "../ops/sub.c"
-#include "../tensor/each_kernel.h"
+#include "common.h"
 
 KERNELS(sub)
 
@@ -36,8 +25,7 @@ static const rill_op sub_op = { "sub", "da = dy, db = -dy", sub_backward,
 rill_tensor *rill_sub(rill_tape *t, const rill_tensor *a,
                       const rill_tensor *b)
 {
-    return rill_elementwise(t, &sub_op, sub_kernels,
-                            (const rill_tensor *[]){ a, b }, 2, NULL, 0);
+    return rill_elementwise(t, &sub_op, sub_kernels, INPUTS(a, b), NULL);
 }
 
 #endif

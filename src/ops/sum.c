@@ -43,9 +43,8 @@ static void FN(sum)(const rill_reduction_view *v, double divisor, void *out)
 }
 
 #else
-#include "common.h"
 #define KERNEL_FILE "../ops/sum.c"
-#include "../tensor/each_kernel.h"
+#include "common.h"
 
 KERNELS(sum)
 
@@ -86,7 +85,7 @@ static rill_tensor *sum_over(rill_tape *t, const rill_op *op,
     if (!y || !kept)
         return NULL;
     KERNEL(sum, t->isa, x->dtype)(&v, a.divisor, y->data);
-    return rill_record(t, op, y, (const rill_tensor *[]){ x }, 1, kept);
+    return rill_record(t, op, y, INPUTS(x), kept);
 }
 
 /* The sum over opts->dims. x: any shape, a float dtype; the sum of nothing

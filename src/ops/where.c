@@ -17,9 +17,8 @@ static void FN(where)(void *out, const void *const *in, size_t n,
 }
 
 #else
-#include "common.h"
 #define KERNEL_FILE "../ops/where.c"
-#include "../tensor/each_kernel.h"
+#include "common.h"
 
 KERNELS(where)
 

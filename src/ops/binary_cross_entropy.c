@@ -1,0 +1,145 @@
+/* binary_cross_entropy: of probabilities p against targets y in [0, 1].
+ *
+ *     loss = -y ln p - (1 - y) ln(1 - p), each logarithm at least -100
+ *     dp = dloss (p - y) / max(p (1 - p), 1e-12)
+ *     dy = dloss (ln(1 - p) - ln p), clamped as above
+ *
+ * The clamp and the 1e-12 are PyTorch's: at p = 0 or 1 the loss stays finite
+ * and the gradient of a mistake large. The form with logits is made of other
+ * ops and needs neither: ln p is -softplus(-x), ln(1 - p) is -softplus(x).
+ *
+ *     loss = pos_weight y softplus(-x) + (1 - y) softplus(x)
+ *
+ * Weights are multiplied on before the reduction; gradients flow to them. */
+#ifdef REAL
+#include "kernel_math.h"
+
+MATH REAL FN(binary_cross_entropy_of)(REAL p, REAL y)
+{
+    REAL on = FN(math_log)(p), off = FN(math_log1p)(-p);
+    on = on < -100 ? -100 : on;
+    off = off < -100 ? -100 : off;
+    return -(y * on) - (1 - y) * off;
+}
+MAP2(binary_cross_entropy, p, y, FN(binary_cross_entropy_of)(p, y))
+
+#else
+#define KERNEL_FILE "../ops/binary_cross_entropy.c"
+#include "common.h"
+
+KERNELS(binary_cross_entropy)
+
+static void binary_cross_entropy_backward(rill_tape *t, const rill_node *n,
+                                          const rill_tensor *gy,
+                                          const rill_tensor **gx)
+{
+    const rill_tensor *p = rill_node_input(n, 0), *y = rill_node_input(n, 1);
+    rill_tensor *q = rill_rsub(t, p, 1);
+    if (rill_node_wants(n, 0)) {
+        rill_tensor *pq = rill_clamp(t, rill_mul(t, p, q), 1e-12, INFINITY);
+        gx[0] = rill_mul(t, gy, rill_div(t, rill_sub(t, p, y), pq));
+    }
+    if (rill_node_wants(n, 1)) {
+        rill_tensor *on = rill_clamp(t, rill_log(t, p), -100, INFINITY);
+        rill_tensor *off = rill_clamp(t, rill_log(t, q), -100, INFINITY);
+        gx[1] = rill_mul(t, gy, rill_sub(t, off, on));
+    }
+}
+
+static const rill_op binary_cross_entropy_op = {
+    "binary_cross_entropy", "dp = dloss (p - y) / (p (1 - p))",
+    binary_cross_entropy_backward, NULL, 0
+};
+
+/* Whether w may weigh x: broadcasting does not make x larger. */
+static bool binary_cross_entropy_weight(rill_tape *t, const char *op,
+                                        const char *name_x,
+                                        const rill_tensor *x,
+                                        const char *name_w,
+                                        const rill_tensor *w)
+{
+    if (!rill_usable_float(t, op, name_w, w) ||
+        !rill_same_dtype(t, op, name_x, x, name_w, w))
+        return false;
+    rill_shape both = x->shape;
+    if (!rill_broadcast(&both, &w->shape) ||
+        !rill_shape_equal(&both, &x->shape))
+        return rill_fail(t, "%s: %s is %s, which does not broadcast to %s",
+                         op, name_w, RILL_TEXT(w), RILL_TEXT(x));
+    return true;
+}
+
+static rill_tensor *binary_cross_entropy_reduce(
+    rill_tape *t, const char *op, rill_tensor *losses,
+    const rill_binary_cross_entropy_opts *o)
+{
+    if (o->weight)
+        losses = rill_mul(t, losses, o->weight);
+    return rill_reduce_loss(t, op, losses, o->reduction);
+}
+
+/* The cross entropy of probabilities, clamped as PyTorch's; for a network's
+ * last layer the form with logits is exact. probs: any shape, a float dtype,
+ * in [0, 1] (a NaN passes through); target: the same shape and dtype, [0, 1]
+ * is meant but not checked; differentiable in both. weight broadcasts to
+ * their shape. Result: [] for the mean (over all elements, weights or not;
+ * NaN of nothing) and the sum, probs' shape for RILL_NONE. Errors: those of
+ * every op; int32 or mixed dtypes; shapes that do not fit; a probability out
+ * of [0, 1]; a pos_weight; an unknown reduction. */
+rill_tensor *rill_binary_cross_entropy(
+    rill_tape *t, const rill_tensor *probs, const rill_tensor *target,
+    const rill_binary_cross_entropy_opts *opts)
+{
+    static const char op[] = "binary_cross_entropy";
+    static const rill_binary_cross_entropy_opts none = { 0 };
+    const rill_binary_cross_entropy_opts *o = opts ? opts : &none;
+    if (!rill_loss_inputs(t, op, "probs", probs, target) ||
+        (o->weight && !binary_cross_entropy_weight(t, op, "probs", probs,
+                                                   "weight", o->weight)))
+        return NULL;
+    if (o->pos_weight)
+        return rill_fail(t, "%s: pos_weight is an option of "
+                         "binary_cross_entropy_with_logits", op);
+    for (int64_t i = 0; i < probs->numel; i++) {
+        double p = rill_at(probs, i);
+        if (p < 0 || p > 1)
+            return rill_fail(t, "%s: %g at element %" PRId64 " of probs is "
+                             "not in [0, 1]: for logits there is "
+                             "binary_cross_entropy_with_logits", op, p, i);
+    }
+    rill_tensor *losses = rill_elementwise(
+        t, &binary_cross_entropy_op, binary_cross_entropy_kernels,
+        INPUTS(probs, target), NULL);
+    return binary_cross_entropy_reduce(t, op, losses, o);
+}
+
+/* The binary cross entropy of p = sigmoid(logits), exact for every finite
+ * logit. logits: any shape, a float dtype; target: the same shape and dtype;
+ * differentiable in both. weight and pos_weight (which multiplies the part of
+ * the target, so that rare positives count) broadcast to their shape. Result,
+ * reductions and errors: as binary_cross_entropy, but any number is a logit
+ * and pos_weight is allowed. */
+rill_tensor *rill_binary_cross_entropy_with_logits(
+    rill_tape *t, const rill_tensor *logits, const rill_tensor *target,
+    const rill_binary_cross_entropy_opts *opts)
+{
+    static const char op[] = "binary_cross_entropy_with_logits";
+    static const rill_binary_cross_entropy_opts none = { 0 };
+    const rill_binary_cross_entropy_opts *o = opts ? opts : &none;
+    if (!rill_loss_inputs(t, op, "logits", logits, target) ||
+        (o->weight && !binary_cross_entropy_weight(t, op, "logits", logits,
+                                                   "weight", o->weight)) ||
+        (o->pos_weight &&
+         !binary_cross_entropy_weight(t, op, "logits", logits, "pos_weight",
+                                      o->pos_weight)))
+        return NULL;
+    rill_tensor *on = rill_softplus(t, rill_neg(t, logits));
+    rill_tensor *off = rill_softplus(t, logits);
+    on = rill_mul(t, on, target);
+    off = rill_mul(t, off, rill_rsub(t, target, 1));
+    if (o->pos_weight)
+        on = rill_mul(t, on, o->pos_weight);
+    return binary_cross_entropy_reduce(t, op, rill_add(t, on, off), o);
+}
+
+#endif

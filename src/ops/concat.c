@@ -1,0 +1,80 @@
+/* concat: tensors joined along one dim.
+ *
+ * dx[i] = the slice of dy that x[i] went to. */
+#include "common.h"
+
+static void concat_backward(rill_tape *t, const rill_node *n,
+                            const rill_tensor *gy, const rill_tensor **gx)
+{
+    int dim = *(const int *)rill_node_attrs(n);
+    int64_t at = 0;
+    for (int i = 0; i < n->n_inputs; i++) {
+        int64_t size = rill_node_input(n, i)->shape.dim[dim];
+        if (rill_node_wants(n, i))
+            gx[i] = rill_slice(t, gy, dim, at, at + size);
+        at += size;
+    }
+}
+
+static const rill_op concat_op = { "concat", "dx[i] = its slice of dy",
+                                   concat_backward, NULL, 0 };
+
+/* The shape of the result; false with an error where x[i] does not fit. */
+static bool concat_shape(rill_tape *t, const rill_tensor **x, int n, int dim,
+                         rill_shape *shape)
+{
+    *shape = x[0]->shape;
+    for (int i = 1; i < n; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "x[%d]", i);
+        if (!rill_usable(t, "concat", name, x[i]) ||
+            !rill_same_dtype(t, "concat", "x[0]", x[0], name, x[i]))
+            return false;
+        rill_shape like = x[i]->shape;
+        if (like.ndim > dim)
+            like.dim[dim] = x[0]->shape.dim[dim];
+        if (!rill_shape_equal(&like, &x[0]->shape))
+            return rill_fail(t, "concat: x[0] is %s but %s is %s: only "
+                             "dimension %d may differ", RILL_TEXT(x[0]), name,
+                             RILL_TEXT(x[i]), dim);
+        if (__builtin_add_overflow(shape->dim[dim], x[i]->shape.dim[dim],
+                                   &shape->dim[dim]))
+            return rill_fail(t, "concat: dimension %d becomes too large",
+                             dim);
+    }
+    return true;
+}
+
+/* The n tensors x joined along dim. x: one dtype, any, and one shape but for
+ * dim. Errors: those of every op, naming the tensor; none given; mixed
+ * dtypes; shapes that differ elsewhere; a dim out of range. */
+rill_tensor *rill_concat(rill_tape *t, const rill_tensor **x, int n, int dim)
+{
+    rill_shape shape;
+    if (!t || t->failed)
+        return NULL;
+    if (!x || n < 1)
+        return rill_fail(t, "concat: no tensors are given");
+    if (!rill_usable(t, "concat", "x[0]", x[0]))
+        return NULL;
+    dim = rill_resolve_dim(t, "concat", dim, x[0]->shape.ndim);
+    if (dim < 0 || !concat_shape(t, x, n, dim, &shape))
+        return NULL;
+    rill_tensor *y = rill_empty(t, x[0]->dtype, shape);
+    int *kept = rill_attrs(t, &dim, sizeof dim);
+    if (!y || !kept)
+        return NULL;
+    size_t outer = 1, row = rill_dtype_size(y->dtype);
+    for (int d = 0; d < dim; d++)
+        outer *= (size_t)shape.dim[d];
+    for (int d = dim + 1; d < shape.ndim; d++)
+        row *= (size_t)shape.dim[d];
+    char *to = y->data;
+    for (size_t o = 0; o < outer; o++)
+        for (int i = 0; i < n; i++) {
+            size_t run = row * (size_t)x[i]->shape.dim[dim];
+            memcpy(to, (const char *)x[i]->data + o * run, run);
+            to += run;
+        }
+    return rill_record(t, &concat_op, y, x, n, kept);
+}

@@ -1,0 +1,74 @@
+/* dropout: in training, each element 0 with probability p, else x / (1 - p);
+ * otherwise x itself.
+ *
+ * dx = dy mask, mask the factors 0 and 1 / (1 - p). The mask is a function of
+ * the tape's seed, its step, how many ops ran before in the step, and the
+ * element's index: recomputing a step drops the same, on every machine and in
+ * either dtype. */
+#ifdef REAL
+
+/* Element i draws number i of the stream `key` of rng.c. */
+static void FN(dropout)(const dropout_args *a, const void *in, void *factors,
+                        void *out, size_t n)
+{
+    const REAL *x = in, keep = (REAL)(1 / (1 - a->p));
+    REAL *mask = factors, *y = out;
+    uint64_t limit = (uint64_t)(a->p * 0x1p53), key = a->key;
+    SIMD for (size_t i = 0; i < n; i++) {
+        uint64_t z = key + (i + 1) * 0x9e3779b97f4a7c15u;
+        z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+        z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+        z ^= z >> 31;
+        bool drop = z >> 11 < limit;
+        mask[i] = drop ? 0 : keep;
+        y[i] = drop ? 0 : x[i] * keep; /* 0 * NaN would be NaN */
+    }
+}
+
+#else
+#include "common.h"
+
+typedef struct {
+    double p;
+    uint64_t key;
+} dropout_args;
+
+#define KERNEL_FILE "../ops/dropout.c"
+#include "../tensor/each_kernel.h"
+
+KERNELS(dropout)
+
+static void dropout_backward(rill_tape *t, const rill_node *n,
+                             const rill_tensor *gy, const rill_tensor **gx)
+{
+    gx[0] = rill_mul(t, gy, rill_node_attrs(n));
+}
+
+static const rill_op dropout_op = { "dropout", "dx = dy mask",
+                                    dropout_backward, NULL, 0 };
+
+/* On a tape in training (rill_tape_train), x with elements dropped with
+ * probability p and the rest divided by 1 - p; on any other, and for p = 0, x
+ * itself. x: any shape, a float dtype. p = 1 gives zeros. (Srivastava et al.,
+ * 2014.) Errors: those of every op; an int32 x; a p that is not in [0, 1]. */
+rill_tensor *rill_dropout(rill_tape *t, const rill_tensor *x, double p)
+{
+    if (!rill_usable_float(t, "dropout", "x", x))
+        return NULL;
+    if (!(p >= 0 && p <= 1))
+        return rill_fail(t, "dropout: p %g is not in [0, 1]", p);
+    if (!t->training || p == 0)
+        return (rill_tensor *)(uintptr_t)x;
+    rill_rng step = { t->opts.seed, t->step };
+    rill_rng op = { rill_rng_next(&step), t->ops };
+    dropout_args a = { p, rill_rng_next(&op) };
+    rill_tensor *mask = rill_like(t, x), *y = rill_like(t, x);
+    if (!mask || !y)
+        return NULL;
+    KERNEL(dropout, t->isa, x->dtype)(&a, x->data, mask->data, y->data,
+                                      (size_t)x->numel);
+    return rill_record(t, &dropout_op, y, INPUTS(x),
+                       mask);
+}
+
+#endif

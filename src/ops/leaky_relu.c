@@ -1,0 +1,45 @@
+/* leaky_relu: y = x where x > 0, else slope x, for a number slope that is not
+ * differentiated.
+ *
+ * dx = dy where x > 0, else slope dy: at the kink, x = 0, it is slope dy. */
+#ifdef REAL
+MAP1(leaky_relu, x, x > 0 ? x : s0 * x)
+MAP2(leaky_relu_grad, x, gy, x > 0 ? gy : s0 * gy)
+#else
+#define KERNEL_FILE "../ops/leaky_relu.c"
+#include "common.h"
+
+KERNELS(leaky_relu)
+KERNELS(leaky_relu_grad)
+
+static void leaky_relu_backward(rill_tape *t, const rill_node *n,
+                                const rill_tensor *gy, const rill_tensor **gx)
+{
+    const double *slope = rill_node_attrs(n);
+    rill_tensor *zero = rill_zeros(t, gy->dtype, RILL_SCALAR);
+    rill_tensor *on = rill_gt(t, rill_node_input(n, 0), zero);
+    gx[0] = rill_where(t, on, gy, rill_scale(t, gy, *slope));
+}
+
+static void leaky_relu_fused(rill_tape *t, const rill_node *n,
+                             const rill_tensor *gy, const rill_tensor **gx)
+{
+    const rill_tensor *in[] = { rill_node_input(n, 0), gy };
+    gx[0] = rill_map(t, "leaky_relu", leaky_relu_grad_kernels, in, 2,
+                     gy->dtype, rill_node_attrs(n));
+}
+
+static const rill_op leaky_relu_op = { "leaky_relu",
+                                       "dx = x > 0 ? dy : slope dy",
+                                       leaky_relu_backward, leaky_relu_fused,
+                                       0 };
+
+/* x where x > 0, else slope x. x: any shape, a float dtype; slope is rounded
+ * to it. Errors: those of every op; an int32 x. */
+rill_tensor *rill_leaky_relu(rill_tape *t, const rill_tensor *x, double slope)
+{
+    return rill_elementwise(t, &leaky_relu_op, leaky_relu_kernels,
+                            INPUTS(x), (double[2]){ slope });
+}
+
+#endif

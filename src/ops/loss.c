@@ -1,0 +1,96 @@
+/* loss.c: what the losses share: the checks, each with its sentence, and the
+ * reduction. */
+#include "common.h"
+
+bool rill_loss_inputs(rill_tape *t, const char *op, const char *name,
+                      const rill_tensor *x, const rill_tensor *target)
+{
+    if (!rill_usable_float(t, op, name, x) ||
+        !rill_usable_float(t, op, "target", target) ||
+        !rill_same_dtype(t, op, name, x, "target", target))
+        return false;
+    /* [N, 1] against [N] would broadcast to N x N losses: never meant */
+    if (!rill_shape_equal(&x->shape, &target->shape))
+        return rill_fail(t, "%s: the shapes %s of %s and %s of target differ",
+                         op, RILL_TEXT(x), name, RILL_TEXT(target));
+    return true;
+}
+
+rill_tensor *rill_reduce_loss(rill_tape *t, const char *op,
+                              const rill_tensor *losses,
+                              rill_reduction reduction)
+{
+    switch (reduction) {
+    case RILL_MEAN: return rill_mean(t, losses, NULL);
+    case RILL_SUM: return rill_sum(t, losses, NULL);
+    case RILL_NONE: return (rill_tensor *)(uintptr_t)losses;
+    }
+    return rill_fail(t, "%s: %d is not a reduction", op, (int)reduction);
+}
+
+bool rill_class_layout(rill_tape *t, const char *op, const char *name,
+                       const rill_tensor *scores, rill_class_view *v)
+{
+    const rill_shape *s = &scores->shape;
+    if (s->ndim == 0)
+        return rill_fail(t, "%s: %s have no dimension: [C] or [N, C, ...] is "
+                         "wanted", op, name);
+    v->dim = s->ndim > 1;
+    v->classes = (size_t)s->dim[v->dim];
+    v->positions = v->inner = 1;
+    v->shape = RILL_SCALAR;
+    for (int d = 0; d < s->ndim; d++) {
+        if (d == v->dim)
+            continue;
+        v->shape.dim[v->shape.ndim++] = s->dim[d];
+        v->positions *= (size_t)s->dim[d];
+        if (d > v->dim)
+            v->inner *= (size_t)s->dim[d];
+    }
+    return true;
+}
+
+bool rill_class_target(rill_tape *t, const char *op, const char *name,
+                       const rill_tensor *scores, const rill_tensor *target,
+                       rill_class_view *v)
+{
+    if (!rill_shape_equal(&v->shape, &target->shape))
+        return rill_fail(t, "%s: %s are %s but target is %s: %s is wanted",
+                         op, name, RILL_TEXT(scores), RILL_TEXT(target),
+                         RILL_SHAPE_TEXT(v->shape));
+    v->target = target->data;
+    for (size_t i = 0; i < v->positions; i++) {
+        int32_t y = v->target[i];
+        if (y != v->ignore_index && (y < 0 || (size_t)y >= v->classes))
+            return rill_fail(t, "%s: target %d at %s %zu is not in [0, %zu)",
+                             op, (int)y, v->shape.ndim > 1 ? "element" : "row",
+                             i, v->classes);
+    }
+    return true;
+}
+
+bool rill_class_weight(rill_tape *t, const char *op, const char *name,
+                       const rill_tensor *scores, const rill_tensor *weight,
+                       rill_class_view *v)
+{
+    const rill_tensor *w = weight;
+    if (!rill_usable_float(t, op, "weight", w) ||
+        !rill_same_dtype(t, op, name, scores, "weight", w))
+        return false;
+    if (w->shape.ndim != 1 || (size_t)w->numel != v->classes)
+        return rill_fail(t, "%s: weight is %s, one for each of %zu classes "
+                         "is wanted", op, RILL_TEXT(w), v->classes);
+    if (rill_wants(t, w))
+        return rill_fail(t, "%s: no gradient flows to weight: detach it", op);
+    v->weight = w;
+    return true;
+}
+
+double rill_class_total(const rill_class_view *v)
+{
+    double sum = 0;
+    for (size_t i = 0; i < v->positions; i++)
+        if (v->target[i] != v->ignore_index)
+            sum += v->weight ? rill_at(v->weight, v->target[i]) : 1;
+    return sum;
+}

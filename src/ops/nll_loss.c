@@ -1,0 +1,138 @@
+/* nll_loss: the negative log-likelihood of class indices y, given
+ * log-probabilities x [N, C, ...].
+ *
+ *     loss = -w[y] x[y] at a position, 0 where it is ignored
+ *     dx = -w[y] dloss at class y, 0 at any other
+ *
+ * A loss picks one element a position; its gradient spreads one number back
+ * to it. These two are each other's adjoint, hence each other's rule, and no
+ * one-hot is ever made. What an ignored position holds is never read. */
+#ifdef REAL
+
+static void FN(nll_loss_pick)(const rill_class_view *v, const void *in,
+                              void *out)
+{
+    const REAL *x = in, *w = v->weight ? v->weight->data : NULL;
+    REAL *loss = out;
+    size_t inner = v->inner, stride = v->classes * inner;
+    for (size_t i = 0; i < v->positions; i++) {
+        int32_t y = v->target[i];
+        loss[i] = 0;
+        if (y != v->ignore_index)
+            loss[i] = -(w ? w[y] : 1) *
+                      x[i / inner * stride + (size_t)y * inner + i % inner];
+    }
+}
+
+static void FN(nll_loss_spread)(const rill_class_view *v, const void *in,
+                                void *out)
+{
+    const REAL *g = in, *w = v->weight ? v->weight->data : NULL;
+    REAL *x = out;
+    size_t inner = v->inner, stride = v->classes * inner;
+    memset(x, 0, v->positions * v->classes * sizeof *x);
+    for (size_t i = 0; i < v->positions; i++) {
+        int32_t y = v->target[i];
+        if (y != v->ignore_index)
+            x[i / inner * stride + (size_t)y * inner + i % inner] =
+                -(w ? w[y] : 1) * g[i];
+    }
+}
+
+#else
+#define KERNEL_FILE "../ops/nll_loss.c"
+#include "common.h"
+
+KERNELS(nll_loss_pick)
+KERNELS(nll_loss_spread)
+
+static rill_tensor *nll_loss_spread(rill_tape *t, const rill_tensor *g,
+                                    const rill_tensor *target,
+                                    const rill_class_view *v,
+                                    rill_shape shape);
+
+static void nll_loss_backward(rill_tape *t, const rill_node *n,
+                              const rill_tensor *gy, const rill_tensor **gx)
+{
+    gx[0] = nll_loss_spread(t, gy, rill_node_input(n, 1), rill_node_attrs(n),
+                            rill_node_input(n, 0)->shape);
+}
+
+static const rill_op nll_loss_op = { "nll_loss", "dx = -w[y] dloss at y, or 0",
+                                     nll_loss_backward, NULL, 0 };
+
+static rill_tensor *nll_loss_pick(rill_tape *t, const rill_tensor *x,
+                                  const rill_tensor *target,
+                                  const rill_class_view *v)
+{
+    rill_tensor *loss = rill_empty(t, x->dtype, v->shape);
+    if (!loss)
+        return NULL;
+    KERNEL(nll_loss_pick, t->isa, x->dtype)(v, x->data, loss->data);
+    return rill_record(t, &nll_loss_op, loss,
+                       INPUTS(x, target), v);
+}
+
+static void nll_loss_spread_backward(rill_tape *t, const rill_node *n,
+                                     const rill_tensor *gy,
+                                     const rill_tensor **gx)
+{
+    gx[0] = nll_loss_pick(t, gy, rill_node_input(n, 1), rill_node_attrs(n));
+}
+
+static const rill_op nll_loss_spread_op = { "nll_loss_spread",
+                                            "dx = -w[y] dy[y]",
+                                            nll_loss_spread_backward, NULL,
+                                            0 };
+
+static rill_tensor *nll_loss_spread(rill_tape *t, const rill_tensor *g,
+                                    const rill_tensor *target,
+                                    const rill_class_view *v,
+                                    rill_shape shape)
+{
+    rill_tensor *x = rill_empty(t, g->dtype, shape);
+    if (!x)
+        return NULL;
+    KERNEL(nll_loss_spread, t->isa, g->dtype)(v, g->data, x->data);
+    return rill_record(t, &nll_loss_spread_op, x,
+                       INPUTS(g, target), v);
+}
+
+/* The negative log-likelihood of class indices: with log_softmax before it,
+ * cross_entropy in two steps. log_probs: [C], [N, C] or [N, C, d1, ...];
+ * target: int32 [], [N] or [N, d1, ...]. Result: [] for the mean (over the
+ * weights of what was not ignored; NaN where that is 0) and the sum, the
+ * target's shape for RILL_NONE. As PyTorch's nll_loss. Errors: those of every
+ * op; int32 or mixed dtypes; shapes that do not fit; a target that is neither
+ * a class nor ignored; a recorded weight; an unknown reduction. */
+rill_tensor *rill_nll_loss(rill_tape *t, const rill_tensor *log_probs,
+                           const rill_tensor *target,
+                           const rill_nll_loss_opts *opts)
+{
+    static const char op[] = "nll_loss", name[] = "log_probs";
+    static const rill_nll_loss_opts none = { 0 };
+    const rill_nll_loss_opts *o = opts ? opts : &none;
+    const rill_tensor *x = log_probs;
+    if (!rill_usable_float(t, op, name, x) ||
+        !rill_usable(t, op, "target", target))
+        return NULL;
+    if (target->dtype != RILL_I32)
+        return rill_fail(t, "%s: target is %s, class indices are int32", op,
+                         rill_dtype_name(target->dtype));
+    rill_class_view *v = rill_tape_alloc(t, sizeof *v);
+    if (!v)
+        return NULL;
+    *v = (rill_class_view){
+        .ignore_index = o->ignore_index ? *o->ignore_index : -100
+    };
+    if (!rill_class_layout(t, op, name, x, v) ||
+        (o->weight && !rill_class_weight(t, op, name, x, o->weight, v)) ||
+        !rill_class_target(t, op, name, x, target, v))
+        return NULL;
+    rill_tensor *losses = nll_loss_pick(t, x, target, v);
+    if (o->reduction != RILL_MEAN)
+        return rill_reduce_loss(t, op, losses, o->reduction);
+    return rill_scale(t, rill_sum(t, losses, NULL), 1 / rill_class_total(v));
+}
+
+#endif

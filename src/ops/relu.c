@@ -1,0 +1,40 @@
+/* relu: y = max(x, 0).
+ *
+ * dx = dy where y > 0, else 0: at the kink, x = 0, it is 0. A NaN is neither
+ * below nor above 0: it passes through, and so does its gradient. */
+#ifdef REAL
+MAP1(relu, x, x < 0 ? 0 : x)
+MAP2(relu_grad, y, gy, y <= 0 ? 0 : gy)
+#else
+#define KERNEL_FILE "../ops/relu.c"
+#include "common.h"
+
+KERNELS(relu)
+KERNELS(relu_grad)
+
+static void relu_backward(rill_tape *t, const rill_node *n,
+                          const rill_tensor *gy, const rill_tensor **gx)
+{
+    rill_tensor *zero = rill_zeros(t, gy->dtype, RILL_SCALAR);
+    rill_tensor *off = rill_le(t, rill_node_output(n), zero);
+    gx[0] = rill_where(t, off, zero, gy);
+}
+
+static void relu_fused(rill_tape *t, const rill_node *n,
+                       const rill_tensor *gy, const rill_tensor **gx)
+{
+    const rill_tensor *in[] = { rill_node_output(n), gy };
+    gx[0] = rill_map(t, "relu", relu_grad_kernels, in, 2, gy->dtype, NULL);
+}
+
+static const rill_op relu_op = { "relu", "dx = y > 0 ? dy : 0",
+                                 relu_backward, relu_fused, 0 };
+
+/* max(x, 0). x: any shape, a float dtype. Errors: those of every op; an
+ * int32 x. */
+rill_tensor *rill_relu(rill_tape *t, const rill_tensor *x)
+{
+    return rill_elementwise(t, &relu_op, relu_kernels, INPUTS(x), NULL);
+}
+
+#endif

@@ -1,0 +1,39 @@
+/* tanh: y = (e^x - e^-x) / (e^x + e^-x).
+ *
+ * dx = dy (1 - y^2). The rule reads the output, not the input. */
+#ifdef REAL
+#include "kernel_math.h"
+MAP1(tanh, x, FN(math_tanh)(x))
+MAP2(tanh_grad, y, gy, gy * (1 - y * y))
+#else
+#define KERNEL_FILE "../ops/tanh.c"
+#include "common.h"
+
+KERNELS(tanh)
+KERNELS(tanh_grad)
+
+static void tanh_backward(rill_tape *t, const rill_node *n,
+                          const rill_tensor *gy, const rill_tensor **gx)
+{
+    const rill_tensor *y = rill_node_output(n);
+    gx[0] = rill_mul(t, gy, rill_rsub(t, rill_square(t, y), 1));
+}
+
+static void tanh_fused(rill_tape *t, const rill_node *n,
+                       const rill_tensor *gy, const rill_tensor **gx)
+{
+    const rill_tensor *in[] = { rill_node_output(n), gy };
+    gx[0] = rill_map(t, "tanh", tanh_grad_kernels, in, 2, gy->dtype, NULL);
+}
+
+static const rill_op tanh_op = { "tanh", "dx = dy (1 - y^2)", tanh_backward,
+                                 tanh_fused, 0 };
+
+/* The hyperbolic tangent, in [-1, 1]. x: any shape, a float dtype. Errors:
+ * those of every op; an int32 x. */
+rill_tensor *rill_tanh(rill_tape *t, const rill_tensor *x)
+{
+    return rill_elementwise(t, &tanh_op, tanh_kernels, INPUTS(x), NULL);
+}
+
+#endif
