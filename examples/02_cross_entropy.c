@@ -73,13 +73,33 @@ static void two_classes(const sample *s)
 
 /* ---- many classes ------------------------------------------------------- */
 
+static double largest(const sample *s)
+{
+    double max = s->logit[0];
+    for (int c = 1; c < s->n; c++)
+        max = fmax(max, s->logit[c]);
+    return max;
+}
+
+/* sum e^(z_j - m) */
+static double sum_by_hand(const sample *s)
+{
+    double sum = 0;
+    for (int c = 0; c < s->n; c++)
+        sum += exp(s->logit[c] - largest(s));
+    return sum;
+}
+
+static double by_hand(const sample *s)
+{
+    return log(sum_by_hand(s)) + (largest(s) - s->logit[s->target]);
+}
+
 static void many_classes(const sample *s)
 {
     rill_tape *t = s->t;
     rill_tensor *p = rill_softmax(t, s->z, -1), *ln_p = rill_log(t, p);
-    double max = s->logit[0], sum = 0, loss = 0;
-    for (int c = 1; c < s->n; c++)
-        max = fmax(max, s->logit[c]);
+    double max = largest(s), sum = sum_by_hand(s), loss = 0;
     printf("\n5. The sum for many classes\n\n"
            "   Let t_c be 1 for the class that is right and 0 for the others. "
            "The same\n   step, with one factor a class:\n\n"
@@ -94,7 +114,6 @@ static void many_classes(const sample *s)
     for (int c = 0; c < s->n; c++) {
         double e = exp(s->logit[c] - max), ln = rill_at(ln_p, c);
         double term = c == s->target ? -ln : 0;
-        sum += e;
         loss += term;
         printf("     %5d %12.6g %12.6g %10.6f %11.6f %4d %12.6f\n", c,
                s->logit[c], e, rill_at(p, c), ln, c == s->target, term);
@@ -107,7 +126,7 @@ static void many_classes(const sample *s)
            "     loss = -ln p_y = ln (sum e^z_j) - z_y\n"
            "          = ln (sum e^(z_j - m)) + m - z_y\n"
            "          = ln %.6f + %g - %g = %.6f\n", sum, max,
-           s->logit[s->target], log(sum) + max - s->logit[s->target]);
+           s->logit[s->target], by_hand(s));
 }
 
 /* - sum t ln p, with a one-hot t: the route that is written first. */
@@ -116,16 +135,6 @@ static rill_tensor *by_one_hot(const sample *s, const rill_tensor *ln_p)
     rill_tape *t = s->t;
     rill_tensor *hot = rill_one_hot(t, s->y, s->n, RILL_F64);
     return rill_neg(t, rill_sum(t, rill_mul(t, hot, ln_p), NULL));
-}
-
-static double by_hand(const sample *s)
-{
-    double max = s->logit[0], sum = 0;
-    for (int c = 1; c < s->n; c++)
-        max = fmax(max, s->logit[c]);
-    for (int c = 0; c < s->n; c++)
-        sum += exp(s->logit[c] - max);
-    return log(sum) + (max - s->logit[s->target]);
 }
 
 static void every_route(const sample *s)

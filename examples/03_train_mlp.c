@@ -10,7 +10,8 @@
  * are kept, and training stops when it was not bettered for a while. The
  * third part is looked at once, at the end.
  *
- * Read it from main, at the bottom, upwards; train() is its heart. */
+ * Read it from main, at the bottom, upwards; run_epoch is its heart. */
+#include <getopt.h>
 #include <math.h>
 #include <rill.h>
 #include <stdarg.h>
@@ -23,71 +24,74 @@
 
 enum { SGD, ADAM, ADAMW, RMSPROP, ADAGRAD };
 enum { CONSTANT, COSINE, STEP, EXPONENTIAL, WARMUP, ONE_CYCLE };
+enum { MAX_WIDTHS = 16 };
 
 static struct {
-    const char *csv, *test, *label, *hidden;
+    const char *csv, *test, *label;
     bool header;
     int activation, optimiser, schedule, balanced, dtype;
     long epochs, batch, patience, seed;
-    double lr, smoothing, validation_share, test_share;
+    double lr, smoothing, validation_fraction, test_fraction;
+    int64_t widths[MAX_WIDTHS]; /* of inputs, hidden layers, classes */
+    int n_widths;
 } set;
-
-typedef enum { FLAG, TEXT, CHOICE, COUNT, NUMBER } kind;
 
 static const struct {
     const char *name;
-    kind kind;
+    enum { FLAG, TEXT, WIDTHS, CHOICE, COUNT, SHARE, RATE } kind;
     void *to;
-    const char *preset, *value; /* value: what it is; the choices */
-    double least, most;         /* of COUNT and NUMBER */
-    const char *help;
+    const char *preset, *value, *help; /* value: a choice's are its words */
 } options[] = {
-    { "csv", TEXT, &set.csv, NULL, "FILE", 0, 0,
+    { "csv", TEXT, &set.csv, NULL, "FILE",
       "rows of numbers and a class, in place of the spirals" },
-    { "label", TEXT, &set.label, "-1", "COLUMN", 0, 0,
-      "the class: a column's name, or its number from 0 or back from -1" },
-    { "header", FLAG, &set.header, NULL, "", 0, 0,
-      "the first line names the columns" },
-    { "test", TEXT, &set.test, NULL, "FILE", 0, 0,
-      "rows to test on, in place of a share of the data" },
-    { "test-share", NUMBER, &set.test_share, "0.2", "X", 0.001, 0.9,
-      "how much of the data to test on" },
-    { "validation-share", NUMBER, &set.validation_share, "0.15", "X", 0.001,
-      0.9, "how much of the data to validate with" },
-    { "hidden", TEXT, &set.hidden, "64,64", "WIDTHS", 0, 0,
-      "of the hidden layers, with commas between; or none" },
+    { "label", TEXT, &set.label, NULL, "COLUMN",
+      "the class: a column's name, or its number from 0 or back from -1 "
+      "[-1]" },
+    { "header", FLAG, &set.header, NULL, "",
+      "the first line of FILE names the columns" },
+    { "test", TEXT, &set.test, NULL, "FILE",
+      "rows to test on, in place of a part of the data" },
+    { "test-fraction", SHARE, &set.test_fraction, "0.2", "SHARE",
+      "the part of the data to test on" },
+    { "validation-fraction", SHARE, &set.validation_fraction, "0.15",
+      "SHARE", "the part of the data to validate with" },
+    { "hidden", WIDTHS, NULL, "64,64", "N,N,...|none",
+      "the widths of the hidden layers" },
     { "activation", CHOICE, &set.activation, "sigmoid",
-      "sigmoid|tanh|relu|gelu|silu|softplus", 0, 0,
-      "after each hidden layer" },
-    { "epochs", COUNT, &set.epochs, "200", "N", 1, 1e6,
+      "sigmoid|tanh|relu|gelu|silu|softplus", "after each hidden layer" },
+    { "epochs", COUNT, &set.epochs, "1000", "N",
       "how often every training row is seen, at most" },
-    { "patience", COUNT, &set.patience, "50", "N", 1, 1e6,
+    { "patience", COUNT, &set.patience, "100", "N",
       "epochs without a better validation loss before it stops" },
-    { "batch", COUNT, &set.batch, "64", "N", 1, 1e9, "rows a step" },
-    { "lr", NUMBER, &set.lr, "0.01", "X", 1e-12, 1e6, "the learning rate" },
+    { "batch", COUNT, &set.batch, "64", "N", "rows a step" },
+    { "lr", RATE, &set.lr, "0.01", "RATE", "the learning rate" },
     { "optimiser", CHOICE, &set.optimiser, "adamw",
-      "sgd|adam|adamw|rmsprop|adagrad", 0, 0, "sgd has a momentum of 0.9" },
+      "sgd|adam|adamw|rmsprop|adagrad", "sgd has a momentum of 0.9" },
     { "schedule", CHOICE, &set.schedule, "cosine",
-      "constant|cosine|step|exponential|warmup|one-cycle", 0, 0,
+      "constant|cosine|step|exponential|warmup|one-cycle",
       "the way of the learning rate over all epochs" },
-    { "label-smoothing", NUMBER, &set.smoothing, "0", "X", 0, 1,
-      "the share of each label's mass that is spread over all classes" },
-    { "class-weights", CHOICE, &set.balanced, "none", "none|balanced", 0, 0,
+    { "label-smoothing", SHARE, &set.smoothing, "0", "SHARE",
+      "how much of a label is spread over all classes" },
+    { "class-weights", CHOICE, &set.balanced, "none", "none|balanced",
       "balanced: the rarer a class, the more its rows count" },
-    { "dtype", CHOICE, &set.dtype, "float32", "float32|float64", 0, 0,
+    { "dtype", CHOICE, &set.dtype, "float32", "float32|float64",
       "of the numbers" },
-    { "seed", COUNT, &set.seed, "1", "N", 0, 1e9,
-      "of the spirals, the split, the weights and the shuffling" },
+    { "seed", COUNT, &set.seed, "1", "N",
+      "of the spirals, the parts, the weights and the shuffling" },
 };
 enum { N_OPTIONS = sizeof options / sizeof *options };
 
-static const char usage[] = "usage: 03_train_mlp [--csv FILE] [OPTION]...\n";
+static const char usage[] =
+    "usage: 03_train_mlp [--csv FILE] [OPTION]...\n"
+    "       N is a whole number from 1, SHARE a number from 0 to 1, RATE one "
+    "above 0\n";
 
 __attribute__((format(printf, 2, 3), noreturn))
 static void stop(int status, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
+    fflush(stdout);
     fprintf(stderr, "03_train_mlp: ");
     vfprintf(stderr, format, args);
     fprintf(stderr, "\n%s", status == 2 ? usage : "");
@@ -97,109 +101,477 @@ static void stop(int status, const char *format, ...)
 
 static void print_help(void)
 {
-    printf("%s\nTrains a network to tell classes apart: of five spiral arms, "
-           "or of a CSV file.\n\n", usage);
+    printf("%s\nTrains a network to tell classes apart: five spiral arms, or "
+           "those of a CSV\nfile. In brackets: what is taken where nothing "
+           "is said.\n\n", usage);
     for (int i = 0; i < N_OPTIONS; i++) {
         printf("  --%s %s\n        %s", options[i].name, options[i].value,
                options[i].help);
-        if (options[i].preset)
-            printf(" [%s]", options[i].preset);
-        printf("\n");
+        printf(options[i].preset ? " [%s]\n" : "\n", options[i].preset);
     }
 }
 
 /* Which of "this|that|other" the word is; -1 where it is none. */
-static int choice(const char *choices, const char *word)
+static int choice(const char *words, const char *word)
 {
     for (int i = 0;; i++) {
-        size_t n = strcspn(choices, "|");
-        if (strlen(word) == n && strncmp(choices, word, n) == 0)
+        size_t n = strcspn(words, "|");
+        if (strlen(word) == n && strncmp(words, word, n) == 0)
             return i;
-        if (!choices[n])
+        if (!words[n])
             return -1;
-        choices += n + 1;
+        words += n + 1;
     }
 }
 
-static void take(int i, const char *value)
+/* The hidden widths in "64,64", between those of inputs and classes. */
+static bool take_widths(const char *text)
 {
-    char *end;
-    double x = strtod(value, &end);
-    bool in_range = end > value && !*end && x >= options[i].least &&
-                    x <= options[i].most;
+    char *at = (char *)text;
+    set.n_widths = 2;
+    if (strcmp(text, "none") == 0)
+        return true;
+    do {
+        long width = strtol(at, &at, 10);
+        if (width < 1 || (*at && *at != ',') || set.n_widths == MAX_WIDTHS)
+            return false;
+        set.widths[set.n_widths++ - 1] = width;
+    } while (*at++);
+    return true;
+}
+
+/* Sets option i; false where the text is nothing for it. */
+static bool take(int i, const char *text)
+{
+    void *to = options[i].to;
+    char *end = "";
+    double x = options[i].kind < COUNT ? 0 : strtod(text, &end);
     switch (options[i].kind) {
     case FLAG:
-        *(bool *)options[i].to = true;
-        break;
+        return *(bool *)to = true;
     case TEXT:
-        *(const char **)options[i].to = value;
-        break;
+        *(const char **)to = text;
+        return true;
+    case WIDTHS:
+        return take_widths(text);
     case CHOICE:
-        *(int *)options[i].to = choice(options[i].value, value);
-        if (*(int *)options[i].to < 0)
-            stop(2, "--%s is %s, not \"%s\"", options[i].name,
-                 options[i].value, value);
-        break;
+        return (*(int *)to = choice(options[i].value, text)) >= 0;
     case COUNT:
-        if (!in_range || x != floor(x))
-            stop(2, "--%s is a whole number from %g to %g, not \"%s\"",
-                 options[i].name, options[i].least, options[i].most, value);
-        *(long *)options[i].to = (long)x;
-        break;
-    case NUMBER:
-        if (!in_range)
-            stop(2, "--%s is a number from %g to %g, not \"%s\"",
-                 options[i].name, options[i].least, options[i].most, value);
-        *(double *)options[i].to = x;
-        break;
+        if (x >= 1 && x <= 1e9)
+            *(long *)to = (long)x;
+        return !*end && x == (double)*(long *)to;
+    case SHARE:
+        *(double *)to = x;
+        return !*end && x >= 0 && x <= 1;
+    case RATE:
+        *(double *)to = x;
+        return !*end && x > 0 && isfinite(x);
     }
+    return false;
 }
 
-/* Reads --name value and --name=value. */
 static void take_all(int argc, char **argv)
 {
-    for (int i = 0; i < N_OPTIONS; i++)
+    struct option longs[N_OPTIONS + 2] = { { 0 } };
+    for (int i = 0; i < N_OPTIONS; i++) {
+        longs[i] = (struct option){ options[i].name,
+                                    options[i].kind != FLAG, NULL, i };
         if (options[i].preset)
             take(i, options[i].preset);
-    for (int a = 1; a < argc; a++) {
-        const char *name = argv[a], *value = strchr(name, '=');
-        size_t length = value ? (size_t)(value - name) : strlen(name);
-        if (strcmp(name, "--help") == 0) {
+    }
+    longs[N_OPTIONS] = (struct option){ "help", 0, NULL, N_OPTIONS };
+    for (int i; (i = getopt_long(argc, argv, "", longs, NULL)) != -1;) {
+        if (i == N_OPTIONS) {
             print_help();
             exit(0);
         }
-        int i = 0;
-        while (i < N_OPTIONS && (length < 2 || strncmp(name, "--", 2) != 0 ||
-                                 strlen(options[i].name) != length - 2 ||
-                                 memcmp(name + 2, options[i].name,
-                                        length - 2) != 0))
-            i++;
-        if (i == N_OPTIONS)
-            stop(2, "there is no option %.*s", (int)length, name);
-        if (options[i].kind == FLAG && value)
-            stop(2, "--%s takes no value", options[i].name);
-        if (options[i].kind != FLAG && !value && ++a == argc)
-            stop(2, "--%s wants a value: %s", options[i].name,
-                 options[i].value);
-        take(i, value ? value + 1 : argv[a]);
+        if (i > N_OPTIONS) /* getopt_long has said what is wrong */
+            stop(2, "--help lists the options");
+        if (!take(i, optarg))
+            stop(2, "--%s wants %s, not \"%s\"", options[i].name,
+                 options[i].value, optarg);
     }
-    if (!set.csv && (set.test || set.header))
-        stop(2, "--test and --header go with --csv");
-    if (!set.test && set.test_share + set.validation_share > 0.99)
-        stop(2, "--test-share and --validation-share leave nothing to learn "
-             "from");
+    if (optind < argc)
+        stop(2, "\"%s\" is no option", argv[optind]);
+    if (!set.csv && (set.test || set.label || set.header))
+        stop(2, "--test, --label and --header go with --csv");
+    if (set.test)
+        set.test_fraction = 0;
+    if (set.test_fraction + set.validation_fraction >= 1)
+        stop(2, "--test-fraction and --validation-fraction leave nothing to "
+             "learn from");
 }
 
-/* The widths of all layers from "64,64": how many there are. */
-static int take_widths(int64_t inputs, int64_t classes, int64_t *widths,
-                       int most)
+/* ---- data --------------------------------------------------------------- */
+
+typedef struct {
+    rill_dataset *learn, *validation, *test;
+} parts;
+
+static rill_dataset *usable(rill_dataset *d)
 {
-    int n = 0;
-    widths[n++] = inputs;
-    if (strcmp(set.hidden, "none") != 0)
-        for (const char *at = set.hidden; n + 1 < most; at++) {
-            char *end;
-            widths[n++] = strtol(at, &end, 10);
-            ...
+    if (rill_dataset_error(d))
+        stop(1, "%s", rill_dataset_error(d));
+    return d;
+}
+
+/* Points along five arms that wind once around the origin, each off its arm
+ * by a random angle. */
+static rill_dataset *spirals(rill_rng *r)
+{
+    enum { ARMS = 5, POINTS = 500 };
+    const double turn = 2 * 3.14159265358979323846;
+    static double x[ARMS * POINTS][2];
+    static int32_t arm[ARMS * POINTS];
+    for (int i = 0; i < ARMS * POINTS; i++) {
+        double radius = 0.1 + 0.9 * rill_rng_uniform(r);
+        double angle = turn * (radius + (double)(i % ARMS) / ARMS) +
+                       0.2 * rill_rng_normal(r);
+        x[i][0] = radius * cos(angle);
+        x[i][1] = radius * sin(angle);
+        arm[i] = i % ARMS;
+    }
+    return rill_dataset_from(x[0], arm, ARMS * POINTS, 2, ARMS, set.dtype);
+}
+
+/* Brings every feature to mean 0 and deviation 1, as measured on the part to
+ * learn from: the other two are to be rows never seen. */
+static void standardise(const parts *d)
+{
+    size_t features = (size_t)rill_dataset_features(d->learn);
+    double *mean = calloc(2 * features, sizeof *mean), *std = mean + features;
+    if (!mean)
+        stop(1, "out of memory");
+    rill_dataset_statistics(d->learn, mean, std);
+    rill_dataset_standardise(d->learn, mean, std);
+    rill_dataset_standardise(d->validation, mean, std);
+    rill_dataset_standardise(d->test, mean, std);
+    free(mean);
+}
+
+static parts load(rill_rng *r)
+{
+    rill_csv_opts opts = { .header = set.header, .label = set.label };
+    parts d = { 0 };
+    d.learn = usable(set.csv ? rill_dataset_csv(set.csv, set.dtype, &opts)
+                             : spirals(r));
+    rill_dataset_shuffle(d.learn, r);
+    if (set.test) {
+        opts.like = d.learn;
+        d.test = usable(rill_dataset_csv(set.test, set.dtype, &opts));
+    } else {
+        d.test = usable(rill_dataset_split(d.learn, set.test_fraction));
+    }
+    double share = set.validation_fraction / (1 - set.test_fraction);
+    d.validation = usable(rill_dataset_split(d.learn, share));
+    int n[] = { (int)rill_dataset_len(d.learn),
+                (int)rill_dataset_len(d.validation),
+                (int)rill_dataset_len(d.test) };
+    if (!n[0] || !n[1] || !n[2])
+        stop(1, "too few rows: %d to learn from, %d to validate with, %d to "
+             "test on", n[0], n[1], n[2]);
+    if (set.csv)
+        standardise(&d);
+    printf("%s: %d features, %d classes\n"
+           "%d rows to learn from, %d to validate with, %d to test on\n\n",
+           set.csv ? set.csv : "spirals", (int)rill_dataset_features(d.learn),
+           rill_dataset_classes(d.learn), n[0], n[1], n[2]);
+    return d;
+}
+
+/* ---- the network -------------------------------------------------------- */
+
+typedef struct {
+    rill_tape *tape; /* of one step: reset after it */
+    rill_tape *kept; /* never reset: for what outlives a step */
+    rill_params *net;
+    rill_nn_mlp mlp;
+    rill_optim *optimiser;
+    rill_tensor *weights; /* of the classes; NULL: all 1 */
+} model;
+
+static rill_optim *new_optimiser(rill_params *net)
+{
+    switch (set.optimiser) {
+    case SGD:
+        return rill_sgd_new(net, &(rill_sgd_opts){ .lr = set.lr,
+                                                   .momentum = 0.9 });
+    case ADAM:
+        return rill_adam_new(net, &(rill_adam_opts){ .lr = set.lr });
+    case ADAMW:
+        return rill_adamw_new(net, &(rill_adamw_opts){ .lr = set.lr });
+    case RMSPROP:
+        return rill_rmsprop_new(net, &(rill_rmsprop_opts){ .lr = set.lr });
+    default:
+        return rill_adagrad_new(net, &(rill_adagrad_opts){ .lr = set.lr });
+    }
+}
+
+static double learning_rate(int64_t step, int64_t steps)
+{
+    switch (set.schedule) {
+    case COSINE: /* down to nothing */
+        return rill_lr_cosine(set.lr, step, steps, 0);
+    case STEP: /* a tenth after each third */
+        return rill_lr_step(set.lr, step, steps / 3 + 1, 0.1);
+    case EXPONENTIAL: /* down to a hundredth */
+        return rill_lr_exponential(set.lr, step, pow(.01, 1 / (double)steps));
+    case WARMUP: /* over the first tenth */
+        return rill_lr_warmup(set.lr, step, steps / 10, 0.01);
+    case ONE_CYCLE:
+        return rill_lr_one_cycle(set.lr, step, steps, NULL);
+    default:
+        return set.lr;
+    }
+}
+
+/* Weights that make each class count the same, however many rows it has. */
+static rill_tensor *balance(rill_tape *kept, const rill_dataset *d)
+{
+    int classes = rill_dataset_classes(d);
+    int64_t *counts = rill_tape_alloc(kept, (size_t)classes * sizeof *counts);
+    double *weights = rill_tape_alloc(kept,
+                                      (size_t)classes * sizeof *weights);
+    rill_dataset_class_counts(d, counts);
+    for (int c = 0; c < classes; c++)
+        weights[c] = (double)rill_dataset_len(d) /
+                     (classes * fmax((double)counts[c], 1));
+    return rill_from(kept, weights, set.dtype, RILL_SHAPE(classes));
+}
+
+static model build(const rill_dataset *learn, uint64_t seed)
+{
+    static rill_activation *const activations[] = {
+        rill_sigmoid, rill_tanh, rill_relu,
+        rill_gelu,    rill_silu, rill_softplus
+    };
+    const rill_tape_opts opts = { .on_error = rill_die };
+    model m = { .tape = rill_tape_new(&opts), .kept = rill_tape_new(&opts),
+                .net = rill_params_new(set.dtype, seed) };
+    set.widths[0] = rill_dataset_features(learn);
+    set.widths[set.n_widths - 1] = rill_dataset_classes(learn);
+    m.mlp = rill_nn_mlp_new(m.net, "mlp", set.widths, set.n_widths,
+                            &(rill_nn_mlp_opts){
+                                .activation = activations[set.activation] });
+    m.optimiser = new_optimiser(m.net);
+    if (!m.tape || !m.kept || rill_params_error(m.net) ||
+        rill_optim_error(m.optimiser))
+        stop(1, "the network: %s", rill_params_error(m.net)
+                                       ? rill_params_error(m.net)
+                                       : "out of memory");
+    if (set.balanced)
+        m.weights = balance(m.kept, learn);
+    rill_params_print(stdout, m.net);
+    printf("\n");
+    return m;
+}
+
+/* ---- training ----------------------------------------------------------- */
+
+/* One pass over the rows in a new order, a step a batch: the mean loss. */
+static double run_epoch(model *m, rill_dataset *d, rill_rng *r, int64_t step,
+                        int64_t steps)
+{
+    int64_t batches = rill_dataset_batches(d, set.batch);
+    double sum = 0;
+    rill_dataset_shuffle(d, r);
+    for (int64_t i = 0; i < batches; i++) {
+        rill_tensor *x, *y;
+        rill_dataset_batch(d, m->tape, i, set.batch, &x, &y);
+        rill_tensor *logits = rill_nn_mlp_apply(m->tape, &m->mlp, x);
+        rill_tensor *loss = rill_cross_entropy(
+            m->tape, logits, y,
+            &(rill_cross_entropy_opts){ .weight = m->weights,
+                                        .label_smoothing = set.smoothing });
+        rill_backward(m->tape, loss, NULL);
+        rill_optim_set_lr(m->optimiser, learning_rate(step + i, steps));
+        rill_optim_step(m->optimiser, m->tape);
+        sum += rill_item(loss);
+        rill_tape_reset(m->tape);
+    }
+    return sum / (double)batches;
+}
+
+/* The mean loss over a set, its accuracy, and, unless NULL, its confusion
+ * matrix. Nothing is recorded: there will be no backward. */
+static double evaluate(model *m, const rill_dataset *d, double *accuracy,
+                       int64_t *confusion)
+{
+    enum { ROWS = 512 };
+    double sum = 0, mass = 0, right = 0;
+    bool recorded = rill_tape_record(m->tape, false);
+    for (int64_t i = 0; i < rill_dataset_batches(d, ROWS); i++) {
+        double batch_mass = 0;
+        rill_tensor *x, *y;
+        rill_dataset_batch(d, m->tape, i, ROWS, &x, &y);
+        rill_tensor *logits = rill_nn_mlp_apply(m->tape, &m->mlp, x);
+        rill_tensor *loss = rill_cross_entropy(
+            m->tape, logits, y,
+            &(rill_cross_entropy_opts){ .weight = m->weights,
+                                        .denominator_used = &batch_mass });
+        sum += rill_item(loss) * batch_mass;
+        mass += batch_mass;
+        right += rill_accuracy(logits, y) * (double)rill_numel(y);
+        if (confusion)
+            rill_confusion_add(confusion, rill_dataset_classes(d), logits, y);
+        rill_tape_reset(m->tape);
+    }
+    rill_tape_record(m->tape, recorded);
+    *accuracy = right / (double)rill_dataset_len(d);
+    return sum / mass;
+}
+
+typedef struct {
+    int epoch;
+    double loss, validation, accuracy;
+} progress;
+
+/* On a terminal one line that is written over, else a line now and then. */
+static void show(const progress *p, bool last)
+{
+    enum { BAR = 15, LINES = 20 };
+    int epochs = (int)set.epochs, done = BAR * p->epoch / epochs;
+    bool terminal = isatty(STDOUT_FILENO);
+    if (!terminal && !last && p->epoch % ((epochs + LINES - 1) / LINES))
+        return;
+    if (terminal) /* no wrapping: a line that is too long is cut */
+        printf("\r\033[?7l[%.*s%*s] ", done, "###############", BAR - done,
+               "");
+    printf("epoch %*d/%d  loss %.4f  validation %.4f  accuracy %.4f%s",
+           snprintf(NULL, 0, "%d", epochs), p->epoch, epochs, p->loss,
+           p->validation, p->accuracy, terminal ? "\033[K\033[?7h" : "");
+    if (!terminal || last)
+        printf("\n");
+    fflush(stdout);
+}
+
+static double seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* Trains until the epochs or the patience are at their end, and leaves the
+ * network with the best weights it had. */
+static void train(model *m, parts *d, rill_rng *r)
+{
+    int64_t batches = rill_dataset_batches(d->learn, set.batch);
+    progress p = { 0 }, best = { .validation = INFINITY };
+    double start = seconds();
+    bool last = false;
+    while (!last) {
+        int64_t step = p.epoch++ * batches;
+        p.loss = run_epoch(m, d->learn, r, step, set.epochs * batches);
+        p.validation = evaluate(m, d->validation, &p.accuracy, NULL);
+        if (p.validation < best.validation) {
+            best = p;
+            rill_params_snapshot(m->net);
         }
+        last = p.epoch == set.epochs || !isfinite(p.validation) ||
+               p.epoch - best.epoch >= set.patience;
+        show(&p, last);
+    }
+    if (!isfinite(p.validation))
+        stop(1, "the validation loss is %g: try a lower --lr", p.validation);
+    rill_params_restore(m->net);
+    printf("\n%d epochs in %.2f s; the weights of epoch %d are kept, "
+           "validation %.4f\n\n", p.epoch, seconds() - start, best.epoch,
+           best.validation);
+}
+
+/* ---- what came out ------------------------------------------------------ */
+
+/* What the network says of the rows x: a class each. */
+static const int32_t *classify(model *m, const rill_tensor *x)
+{
+    rill_tensor *logits = rill_nn_mlp_apply(m->tape, &m->mlp, x);
+    return rill_i32(rill_argmax(
+        m->tape, logits, &(rill_reduce_opts){ .dims = RILL_DIMS(1) }));
+}
+
+/* A character of the picture: a block of the region's colour, or its letter
+ * where there are no colours; a mark (not a space) goes before the letter. */
+static void paint(int region, char mark)
+{
+    static const int colours[] = { 217, 157, 153, 229, 183, 159, 223, 250 };
+    if (isatty(STDOUT_FILENO))
+        printf("\033[48;5;%d;38;5;16m%c\033[0m", colours[region % 8], mark);
+    else
+        putchar(mark == ' ' ? 'a' + region % 26 : mark);
+}
+
+/* Draws which class the network sees where, for rows of two features; the
+ * rows it is wrong about stand in it as capital letters of their class. */
+static void draw(model *m, const rill_dataset *d)
+{
+    enum { WIDE = 64, HIGH = 32 };
+    static double at[HIGH * WIDE][2];
+    static char mark[HIGH * WIDE];
+    double reach = 0;
+    rill_tensor *x, *y;
+    rill_tape_record(m->tape, false);
+    rill_dataset_batch(d, m->tape, 0, rill_dataset_len(d), &x, &y);
+    for (int64_t i = 0; i < rill_numel(x); i++)
+        reach = fmax(reach, 1.05 * fabs(rill_at(x, i)));
+    for (int i = 0; i < HIGH * WIDE; i++) {
+        at[i][0] = reach * ((i % WIDE + 0.5) / WIDE * 2 - 1);
+        at[i][1] = reach * (1 - (i / WIDE + 0.5) / HIGH * 2);
+        mark[i] = ' ';
+    }
+    const int32_t *labels = rill_i32(y), *guesses = classify(m, x);
+    for (int64_t i = 0; i < rill_numel(y); i++) {
+        int column = (int)((rill_at(x, 2 * i) / reach + 1) / 2 * WIDE);
+        int row = (int)((1 - rill_at(x, 2 * i + 1) / reach) / 2 * HIGH);
+        if (guesses[i] != labels[i])
+            mark[row * WIDE + column] = (char)('A' + labels[i] % 26);
+    }
+    const int32_t *regions = classify(m, rill_from(
+        m->tape, at[0], set.dtype, RILL_SHAPE(HIGH * WIDE, 2)));
+    for (int i = 0; i < HIGH * WIDE; i++) {
+        paint(regions[i], mark[i]);
+        if (i % WIDE == WIDE - 1)
+            printf("\n");
+    }
+    for (int c = 0; c < rill_dataset_classes(d); c++) {
+        paint(c, ' ');
+        printf(" %s   ", rill_dataset_class_name(d, c));
+    }
+    printf(" capitals: wrong\n\n");
+    rill_tape_reset(m->tape);
+}
+
+static void report(model *m, const rill_dataset *test)
+{
+    int classes = rill_dataset_classes(test);
+    const char **names = rill_tape_alloc(m->kept, classes * sizeof *names);
+    int64_t *confusion = rill_tape_alloc(
+        m->kept, (size_t)classes * classes * sizeof *confusion);
+    for (int c = 0; c < classes; c++)
+        names[c] = rill_dataset_class_name(test, c);
+    memset(confusion, 0, (size_t)classes * classes * sizeof *confusion);
+    double accuracy;
+    evaluate(m, test, &accuracy, confusion);
+    if (rill_dataset_features(test) == 2)
+        draw(m, test);
+    rill_confusion_print(stdout, confusion, classes, names);
+    printf("\ntest accuracy %.4f\n", accuracy);
+}
+
+int main(int argc, char **argv)
+{
+    take_all(argc, argv);
+    rill_rng r = { .seed = (uint64_t)set.seed };
+    parts d = load(&r);
+    model m = build(d.learn, rill_rng_next(&r));
+    train(&m, &d, &r);
+    report(&m, d.test);
+    rill_tape_free(m.tape);
+    rill_tape_free(m.kept);
+    rill_optim_free(m.optimiser);
+    rill_params_free(m.net);
+    rill_dataset_free(d.learn);
+    rill_dataset_free(d.validation);
+    rill_dataset_free(d.test);
+    return 0;
 }

@@ -9,6 +9,7 @@ RILL_BUILD=$(dirname "$dir")
 RILL_GRADCHECKED=$(mktemp) || exit 1
 export RILL_BUILD RILL_GRADCHECKED
 trap 'rm -f "$RILL_GRADCHECKED"' EXIT
+trap 'exit 1' INT TERM
 
 ran=$# all=$(find tests -name 'test_*.c' | wc -l)
 status=0 checks=0 failures=0 errors=0
@@ -18,7 +19,7 @@ for test in "$@"; do
     line=$(printf '%s\n' "$out" | grep -E '^[0-9]+%: Checks: ' | tail -n 1)
     if [ -z "$line" ]; then
         printf '%s: no summary\n%s\n' "$test" "$out"
-        status=1
+        status=1 checks=$((checks + 1)) errors=$((errors + 1))
         continue
     fi
     printf '%-24s %s\n' "$test" "$line"
@@ -32,7 +33,9 @@ done
 
 # A run of some tests only says nothing about all ops.
 if [ "$ran" -eq "$all" ]; then
-    sh tests/gradchecked.sh "$RILL_GRADCHECKED" || status=1
+    checks=$((checks + 1))
+    sh tests/gradchecked.sh "$RILL_GRADCHECKED" ||
+        status=1 failures=$((failures + 1))
 else
     echo "gradient checks: not looked at, $ran of $all tests ran"
 fi

@@ -1,50 +1,28 @@
 /* The elementary functions of kernels, for every type and instruction set:
  * their errors in units in the last place, against libm in long double. */
-#ifdef REAL
-#include "../src/ops/kernel_math.h"
-
-#define LOOP(name, value)                                        \
-    static void FN(name)(void *out, const void *in, size_t n)    \
-    {                                                            \
-        const REAL *x = in;                                      \
-        REAL *y = out;                                           \
-        SIMD for (size_t i = 0; i < n; i++) y[i] = value;        \
-    }
-LOOP(exp, FN(math_exp)(x[i]))
-LOOP(expm1, FN(math_expm1)(x[i]))
-LOOP(log, FN(math_log)(x[i]))
-LOOP(log1p, FN(math_log1p)(x[i]))
-LOOP(tanh, FN(math_tanh)(x[i]))
-LOOP(sigmoid, FN(math_sigmoid)(x[i]))
-LOOP(silu, FN(math_silu)(x[i]))
-LOOP(softplus, FN(math_softplus)(x[i]))
-LOOP(normal_pdf, FN(math_normal_pdf)(x[i]))
-LOOP(normal_cdf, FN(math_normal_cdf)(x[i]))
-LOOP(gelu, FN(math_gelu)(x[i]))
-LOOP(pow, FN(math_pow)(x[i], (REAL)2.5))
-#undef LOOP
-
-#else
+#ifndef REAL
 #define KERNEL_FILE "../../tests/test_math.c"
 #include "../src/tensor/each_kernel.h"
+#endif
 
+MAP1(exp, x, FN(math_exp)(x))
+MAP1(expm1, x, FN(math_expm1)(x))
+MAP1(log, x, FN(math_log)(x))
+MAP1(log1p, x, FN(math_log1p)(x))
+MAP1(tanh, x, FN(math_tanh)(x))
+MAP1(sigmoid, x, FN(math_sigmoid)(x))
+MAP1(silu, x, FN(math_silu)(x))
+MAP1(softplus, x, FN(math_softplus)(x))
+MAP1(normal_pdf, x, FN(math_normal_pdf)(x))
+MAP1(normal_cdf, x, FN(math_normal_cdf)(x))
+MAP1(gelu, x, FN(math_gelu)(x))
+MAP1(pow, x, FN(math_pow)(x, (REAL)2.5))
+
+#ifndef REAL
 #include <check.h>
 #include <float.h>
 
-KERNELS(exp)
-KERNELS(expm1)
-KERNELS(log)
-KERNELS(log1p)
-KERNELS(tanh)
-KERNELS(sigmoid)
-KERNELS(silu)
-KERNELS(softplus)
-KERNELS(normal_pdf)
-KERNELS(normal_cdf)
-KERNELS(gelu)
-KERNELS(pow)
-
-/* ---- the true values ----------------------------------------------------- */
+/* ---- the true values ---------------------------------------------------- */
 
 /* From here down all tails are 0, of double too; what is worked out in their
  * place may be 0 times infinity. */
@@ -97,7 +75,8 @@ static long double true_pow(long double x)
     return powl(x, 2.5L);
 }
 
-typedef void kernel(void *y, const void *x, size_t n);
+typedef void kernel(void *y, const void *const *x, size_t n,
+                    const void *attrs);
 
 static const struct {
     const char *name;
@@ -121,7 +100,7 @@ static const struct {
 
 enum { CASES = sizeof cases / sizeof *cases };
 
-/* ---- comparing ----------------------------------------------------------- */
+/* ---- comparing ---------------------------------------------------------- */
 
 enum { BATCH = 1021 }; /* odd: loops have a remainder */
 
@@ -176,7 +155,7 @@ static void check(int c, int dtype, const values *x, size_t n)
         t[i] = truth_of(cases[c].exact(value(x, dtype, i)), dtype);
     for (int isa = 0; isa <= rill_isa_best(); isa++) {
         kernel *k = cases[c].kernels[isa][dtype];
-        k(&y, x, n);
+        k(&y, (const void *[]){ x }, n, NULL);
         for (size_t i = 0; i < n; i++) {
             long double in = value(x, dtype, i), out = value(&y, dtype, i);
             double error = error_of(t[i], out);
@@ -192,7 +171,8 @@ static void check(int c, int dtype, const values *x, size_t n)
         }
         /* the lanes of a vector and the remainder of a loop agree */
         for (size_t i = 0; i < n && i < 40; i++) {
-            k(&alone, (const char *)x + i * width, 1);
+            const void *at = (const char *)x + i * width;
+            k(&alone, &at, 1, NULL);
             if (!isnan(t[i].t) &&
                 memcmp(&alone, (char *)&y + i * width, width) != 0)
                 ck_abort_msg("%s(%La) on %s is %La, but %La on its own",

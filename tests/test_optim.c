@@ -105,7 +105,7 @@ static double by_hand(int kind, int t, double w, double g, double *a,
     }
 }
 
-/* Four steps of n elements, from rill_tape_reset to rill_tape_reset. */
+/* Four steps of n random elements. */
 static void assert_formula(int kind, rill_dtype dtype, int n)
 {
     double w[130], a[130] = { 0 }, b[130] = { 0 }, g[130];
@@ -355,6 +355,12 @@ START_TEST(test_groups)
     ck_assert(rill_optim_step(opt, tape));
     ASSERT_NEAR(rill_item(w[1]), before - 0.02 * (1 + 0.1 * before), 1e-15);
     ASSERT_NEAR(rill_item(w[2]), 0.9 - 0.2 - 0.2, 1e-15);
+    /* a group's rate is meant beside the rate at the start, 0.01 */
+    ck_assert(rill_optim_group(opt, "head.w", &(rill_group_opts){
+        .lr = 0.03, .weight_decay = &none }));
+    before = rill_item(w[1]);
+    ck_assert(rill_optim_step(opt, tape));
+    ASSERT_NEAR(rill_item(w[1]), before - 0.06, 1e-15);
     teardown();
 }
 END_TEST

@@ -10,7 +10,6 @@
 
 #include <inttypes.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 static bool dataset_fine(const rill_dataset *d)
@@ -31,16 +30,15 @@ static unsigned char *dataset_row(const rill_dataset *d, int64_t i)
 
 rill_dataset *rill_dataset_new(rill_dtype dtype)
 {
-    rill_dataset *d = malloc(sizeof *d);
-    if (!d)
-        return NULL;
-    *d = (rill_dataset){ .home = rill_tape_new(NULL), .dtype = dtype };
-    if (!d->home) {
-        free(d);
+    rill_tape *home = rill_tape_new(NULL);
+    rill_dataset *d = rill_tape_alloc(home, sizeof *d);
+    if (!d) {
+        rill_tape_free(home);
         return NULL;
     }
+    *d = (rill_dataset){ .home = home, .dtype = dtype };
     if (dtype != RILL_F32 && dtype != RILL_F64)
-        rill_fail(d->home, "dataset: rows are float32 or float64, not %s",
+        rill_fail(home, "dataset: rows are float32 or float64, not %s",
                   rill_dtype_name(dtype));
     return d;
 }
@@ -125,10 +123,8 @@ rill_dataset *rill_dataset_from(const double *x, const int32_t *labels,
  * allowed. */
 void rill_dataset_free(rill_dataset *d)
 {
-    if (!d)
-        return;
-    rill_tape_free(d->home);
-    free(d);
+    if (d)
+        rill_tape_free(d->home);
 }
 
 /* The first error as a sentence, the set's own; NULL where there is none. */

@@ -1,8 +1,8 @@
 /* layers.c: parameters with a name in front, and the op that uses them.
  *
  * A layer is a small value that points into its set. One made from a set that
- * has failed holds NULL throughout, and the op it is then applied with says
- * so on the tape. */
+ * has failed, before or midway, holds NULL throughout (no initialiser works on
+ * such a set), and the op it is then applied with says so on the tape. */
 #include "nn_internal.h"
 
 #include <math.h>
@@ -46,7 +46,7 @@ rill_nn_linear rill_nn_linear_new(rill_params *p, const char *name,
     double bound = in > 0 ? 1 / sqrt((double)in) : 0;
     rill_tensor *w = layer_add(p, name, "weight", RILL_SHAPE(out, in));
     rill_tensor *b = layer_add(p, name, "bias", RILL_SHAPE(out));
-    if (!w || !b || !rill_init_uniform(p, w, -bound, bound) ||
+    if (!rill_init_uniform(p, w, -bound, bound) ||
         !rill_init_uniform(p, b, -bound, bound))
         return (rill_nn_linear){ NULL, NULL };
     return (rill_nn_linear){ w, b };
@@ -64,7 +64,7 @@ rill_nn_embedding rill_nn_embedding_new(rill_params *p, const char *name,
                                         int64_t count, int64_t width)
 {
     rill_tensor *w = layer_add(p, name, "weight", RILL_SHAPE(count, width));
-    if (!w || !rill_init_normal(p, w, 0, 1))
+    if (!rill_init_normal(p, w, 0, 1))
         return (rill_nn_embedding){ NULL };
     return (rill_nn_embedding){ w };
 }
@@ -82,7 +82,7 @@ rill_nn_layer_norm rill_nn_layer_norm_new(rill_params *p, const char *name,
 {
     rill_tensor *w = layer_add(p, name, "weight", RILL_SHAPE(width));
     rill_tensor *b = layer_add(p, name, "bias", RILL_SHAPE(width));
-    if (!w || !b || !rill_init_constant(p, w, 1))
+    if (!rill_init_constant(p, w, 1))
         return (rill_nn_layer_norm){ NULL, NULL };
     return (rill_nn_layer_norm){ w, b };
 }
@@ -139,7 +139,9 @@ rill_nn_mlp rill_nn_mlp_new(rill_params *p, const char *name,
         const char *norm = layer_name(p, name, "%s.norm%d", name, i);
         m.norm[i] = rill_nn_layer_norm_new(p, norm, widths[i + 1]);
     }
-    return rill_params_error(p) ? (rill_nn_mlp){ 0 } : m;
+    if (rill_params_error(p))
+        return (rill_nn_mlp){ 0 };
+    return m;
 }
 
 /* The last layer's outputs, [..., last width], for x [..., widths[0]].

@@ -19,7 +19,8 @@ rill_params *rill_params_new(rill_dtype dtype, uint64_t seed)
         rill_tape_free(home);
         return NULL;
     }
-    *p = (rill_params){ .home = home, .dtype = dtype, .rng = { .seed = seed } };
+    *p = (rill_params){ .home = home, .dtype = dtype,
+                        .rng = { .seed = seed } };
     if (dtype != RILL_F32 && dtype != RILL_F64)
         rill_fail(home, "params: parameters are float32 or float64");
     return p;
@@ -166,8 +167,8 @@ void rill_params_print(FILE *f, const rill_params *p)
     }
     if (shape_width > 28)
         shape_width = 28;
-    int most = 79 - 2 - shape_width - 2 - count_width - (int)strlen("  frozen");
-    width = width > most ? most : width;
+    int room = 79 - shape_width - count_width - (int)strlen("      frozen");
+    width = width > room ? room : width;
     params_print_cell(f, "parameter", width);
     params_print_cell(f, "shape", shape_width);
     fprintf(f, "%*s\n", count_width, "count");

@@ -2,20 +2,16 @@
  *
  * dx = dy sign(x), 0 at the kink x = 0. The sign is a constant of the rule,
  * as its own derivative is 0 wherever it has one. */
-#ifdef REAL
+#define KERNEL_FILE "../ops/abs.c"
+#include "common.h"
+
 MAP1(abs, x, (REAL)fabs(x))
 
 /* NaN is its own sign. */
 MAP1(abs_sign, x, x > 0 ? 1 : x < 0 ? -1 : x)
-#else
-#define KERNEL_FILE "../ops/abs.c"
-#include "common.h"
 
-KERNELS(abs)
-KERNELS(abs_sign)
-
-static void abs_backward(rill_tape *t, const rill_node *n,
-                         const rill_tensor *gy, const rill_tensor **gx)
+#ifndef REAL
+static RULE(abs_backward)
 {
     const rill_tensor *x = rill_node_input(n, 0);
     gx[0] = rill_mul(t, gy, rill_map(t, "abs", abs_sign_kernels, &x, 1,

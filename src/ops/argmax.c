@@ -1,7 +1,9 @@
 /* argmax: where the largest element over chosen dims is: the first of equal
  * ones, the first NaN if there is any. Not differentiable. */
-#ifdef REAL
+#define KERNEL_FILE "../ops/argmax.c"
+#include "common.h"
 
+#ifdef REAL
 static void FN(argmax)(const rill_reduction_view *v, int32_t *y)
 {
     for (size_t o = 0; o < v->outer; o++)
@@ -19,9 +21,6 @@ static void FN(argmax)(const rill_reduction_view *v, int32_t *y)
 }
 
 #else
-#define KERNEL_FILE "../ops/argmax.c"
-#include "common.h"
-
 KERNELS(argmax)
 
 static const rill_op argmax_op = { "argmax", "not differentiable", NULL, NULL,

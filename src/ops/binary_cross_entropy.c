@@ -11,27 +11,21 @@
  *     loss = pos_weight y softplus(-x) + (1 - y) softplus(x)
  *
  * Weights are multiplied on before the reduction; gradients flow to them. */
-#ifdef REAL
-#include "kernel_math.h"
-
-MATH REAL FN(binary_cross_entropy_of)(REAL p, REAL y)
-{
-    REAL on = FN(math_log)(p), off = FN(math_log1p)(-p);
-    on = on < -100 ? -100 : on;
-    off = off < -100 ? -100 : off;
-    return -(y * on) - (1 - y) * off;
-}
-MAP2(binary_cross_entropy, p, y, FN(binary_cross_entropy_of)(p, y))
-
-#else
 #define KERNEL_FILE "../ops/binary_cross_entropy.c"
 #include "common.h"
 
-KERNELS(binary_cross_entropy)
+#ifdef REAL
+MATH REAL FN(binary_cross_entropy_floor)(REAL ln)
+{
+    return ln < -100 ? -100 : ln;
+}
+#endif
+MAP2(binary_cross_entropy, p, y,
+     -y * FN(binary_cross_entropy_floor)(FN(math_log)(p)) -
+         (1 - y) * FN(binary_cross_entropy_floor)(FN(math_log1p)(-p)))
 
-static void binary_cross_entropy_backward(rill_tape *t, const rill_node *n,
-                                          const rill_tensor *gy,
-                                          const rill_tensor **gx)
+#ifndef REAL
+static RULE(binary_cross_entropy_backward)
 {
     const rill_tensor *p = rill_node_input(n, 0), *y = rill_node_input(n, 1);
     rill_tensor *q = rill_rsub(t, p, 1);

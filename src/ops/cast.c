@@ -4,8 +4,7 @@
  * dx = dy in x's dtype; int32 has no gradient. */
 #include "common.h"
 
-static void cast_backward(rill_tape *t, const rill_node *n,
-                          const rill_tensor *gy, const rill_tensor **gx)
+static RULE(cast_backward)
 {
     gx[0] = rill_cast(t, gy, rill_node_input(n, 0)->dtype);
 }

@@ -3,16 +3,13 @@
  *
  * dx = dy where low <= x <= high, else 0: that is where y = x. At the bounds
  * themselves the gradient passes, as in PyTorch. */
-#ifdef REAL
-MAP1(clamp, x, x < s0 ? s0 : x > s1 ? s1 : x)
-#else
 #define KERNEL_FILE "../ops/clamp.c"
 #include "common.h"
 
-KERNELS(clamp)
+MAP1(clamp, x, x < s0 ? s0 : x > s1 ? s1 : x)
 
-static void clamp_backward(rill_tape *t, const rill_node *n,
-                           const rill_tensor *gy, const rill_tensor **gx)
+#ifndef REAL
+static RULE(clamp_backward)
 {
     gx[0] = rill_where(t, rill_eq(t, rill_node_input(n, 0),
                                   rill_node_output(n)),

@@ -26,6 +26,13 @@ int rill_resolve_dim(rill_tape *t, const char *op, int dim, int ndim);
 /* A copy of an op's attributes on the tape. */
 void *rill_attrs(rill_tape *t, const void *attrs, size_t size);
 
+/* The head of a backward rule: gx from gy, the gradient in n's output. */
+#define RULE(name)                                                \
+    void name(__attribute__((unused)) rill_tape *t,               \
+              __attribute__((unused)) const rill_node *n,         \
+              __attribute__((unused)) const rill_tensor *gy,      \
+              const rill_tensor **gx)
+
 /* The inputs of an op as two arguments: their array, and how many. */
 #define INPUTS(...) \
     (const rill_tensor *[]){ __VA_ARGS__ }, \
@@ -34,33 +41,9 @@ void *rill_attrs(rill_tape *t, const void *attrs, size_t size);
 
 /* ---- elementwise -------------------------------------------------------- */
 
-/* y[i] = f(x[0][i], x[1][i], ...) for n elements; attrs: NULL, or two numbers
- * of the op's own. */
+/* A kernel of each_kernel.h's MAP kind. */
 typedef void rill_map_kernel(void *y, const void *const *x, size_t n,
                              const void *attrs);
-
-/* Such a kernel in a line: MAP2(mul, a, b, a * b). The expression sees an
- * element of each input, and the numbers as s0 and s1. */
-#define MAP1(name, x, ...) MAP_(name, MAP_LOAD(x, 0), __VA_ARGS__)
-#define MAP2(name, x, y, ...) \
-    MAP_(name, MAP_LOAD(x, 0); MAP_LOAD(y, 1), __VA_ARGS__)
-#define MAP3(name, x, y, z, ...) \
-    MAP_(name, MAP_LOAD(x, 0); MAP_LOAD(y, 1); MAP_LOAD(z, 2), __VA_ARGS__)
-#define MAP_LOAD(x, k) REAL x = ((const REAL *)in[k])[i]
-#define MAP_(name, load, ...) \
-    static void FN(name)(void *out, const void *const *in, size_t n, \
-                         const void *attrs) \
-    { \
-        const double *s = attrs; \
-        const REAL s0 = (REAL)(s ? s[0] : 0), s1 = (REAL)(s ? s[1] : 0); \
-        (void)s0, (void)s1; \
-        SIMD for (size_t i = 0; i < n; i++) \
-        { \
-            load; \
-            ((REAL *)out)[i] = (__VA_ARGS__); \
-        } \
-    }
-
 enum { RILL_MAP_MAX_INPUTS = 4 };
 
 bool rill_broadcast(rill_shape *to, const rill_shape *with);

@@ -3,8 +3,7 @@
  * dx[i] = the slice of dy that x[i] went to. */
 #include "common.h"
 
-static void concat_backward(rill_tape *t, const rill_node *n,
-                            const rill_tensor *gy, const rill_tensor **gx)
+static RULE(concat_backward)
 {
     int dim = *(const int *)rill_node_attrs(n);
     int64_t at = 0;

@@ -17,7 +17,6 @@
  * hands that buffer on as it is. An ignored position's gradient is exactly
  * 0: it is selected away, never multiplied by 0. */
 #ifdef REAL
-#include "kernel_math.h"
 
 /* One position: its loss, lse, and gradient (or only e^(z - max)) in g. k is
  * the mass but for the target's own part `own` at class y (none where y < 0);
@@ -217,9 +216,7 @@ static rill_tensor *cross_entropy_k(rill_tape *t, const rill_node *n,
     return rill_where(t, cross_entropy_taken(t, a), k, none);
 }
 
-static void cross_entropy_backward(rill_tape *t, const rill_node *n,
-                                   const rill_tensor *gy,
-                                   const rill_tensor **gx)
+static RULE(cross_entropy_backward)
 {
     const cross_entropy_args *a = rill_node_attrs(n);
     const rill_tensor *z = rill_node_input(n, 0), *r = gy;
@@ -249,8 +246,7 @@ static void cross_entropy_backward(rill_tape *t, const rill_node *n,
     }
 }
 
-static void cross_entropy_fused(rill_tape *t, const rill_node *n,
-                                const rill_tensor *gy, const rill_tensor **gx)
+static RULE(cross_entropy_fused)
 {
     const cross_entropy_args *a = rill_node_attrs(n);
     if (rill_node_wants(n, 1)) {

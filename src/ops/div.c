@@ -3,16 +3,13 @@
  *
  * da = dy / b, db = -(dy / b) y. The second reads the output, so that b is
  * never squared: b^2 overflows or vanishes long before a / b does. */
-#ifdef REAL
-MAP2(div, a, b, a / b)
-#else
 #define KERNEL_FILE "../ops/div.c"
 #include "common.h"
 
-KERNELS(div)
+MAP2(div, a, b, a / b)
 
-static void div_backward(rill_tape *t, const rill_node *n,
-                         const rill_tensor *gy, const rill_tensor **gx)
+#ifndef REAL
+static RULE(div_backward)
 {
     gx[0] = rill_div(t, gy, rill_node_input(n, 1));
     if (rill_node_wants(n, 1))

@@ -38,8 +38,7 @@ typedef struct {
 
 KERNELS(dropout)
 
-static void dropout_backward(rill_tape *t, const rill_node *n,
-                             const rill_tensor *gy, const rill_tensor **gx)
+static RULE(dropout_backward)
 {
     gx[0] = rill_mul(t, gy, rill_node_attrs(n));
 }

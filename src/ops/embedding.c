@@ -3,8 +3,10 @@
  * dweight = each row of dy added into the row it came from (embedding_grad);
  * the padding row gets 0. The rule of embedding_grad is embedding again, with
  * that row taken for 0. */
-#ifdef REAL
+#define KERNEL_FILE "../ops/embedding.c"
+#include "common.h"
 
+#ifdef REAL
 /* Adds row i of x to row index[i] of y, which starts as zeros. */
 static void FN(embedding_scatter)(void *out, const void *in,
                                   const int32_t *index, size_t n,
@@ -20,9 +22,6 @@ static void FN(embedding_scatter)(void *out, const void *in,
 }
 
 #else
-#define KERNEL_FILE "../ops/embedding.c"
-#include "common.h"
-
 KERNELS(embedding_scatter)
 
 typedef struct {
@@ -30,9 +29,7 @@ typedef struct {
     int32_t padding; /* -1: none */
 } embedding_attrs;
 
-static void embedding_grad_backward(rill_tape *t, const rill_node *n,
-                                    const rill_tensor *gy,
-                                    const rill_tensor **gx)
+static RULE(embedding_grad_backward)
 {
     const embedding_attrs *a = rill_node_attrs(n);
     const rill_tensor *index = rill_node_input(n, 1), *g = gy;
@@ -53,8 +50,7 @@ static const rill_op embedding_grad_op = { "embedding_grad",
                                            "dx = dy[index]",
                                            embedding_grad_backward, NULL, 0 };
 
-static void embedding_backward(rill_tape *t, const rill_node *n,
-                               const rill_tensor *gy, const rill_tensor **gx)
+static RULE(embedding_backward)
 {
     const embedding_attrs *a = rill_node_attrs(n);
     const rill_tensor *index = rill_node_input(n, 1);

@@ -1,17 +1,13 @@
 /* exp: y = e^x; infinity where that is too large for the dtype.
  *
  * dx = dy y. The rule reads the output, not the input. */
-#ifdef REAL
-#include "kernel_math.h"
-MAP1(exp, x, FN(math_exp)(x))
-#else
 #define KERNEL_FILE "../ops/exp.c"
 #include "common.h"
 
-KERNELS(exp)
+MAP1(exp, x, FN(math_exp)(x))
 
-static void exp_backward(rill_tape *t, const rill_node *n,
-                         const rill_tensor *gy, const rill_tensor **gx)
+#ifndef REAL
+static RULE(exp_backward)
 {
     gx[0] = rill_mul(t, gy, rill_node_output(n));
 }

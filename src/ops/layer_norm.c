@@ -108,9 +108,7 @@ typedef struct {
 KERNELS(layer_norm)
 KERNELS(layer_norm_grad)
 
-static void layer_norm_backward(rill_tape *t, const rill_node *n,
-                                const rill_tensor *gy,
-                                const rill_tensor **gx)
+static RULE(layer_norm_backward)
 {
     const layer_norm_args *a = rill_node_attrs(n);
     const rill_tensor *x = rill_node_input(n, 0), *w = rill_node_input(n, 1);
@@ -136,8 +134,7 @@ static void layer_norm_backward(rill_tape *t, const rill_node *n,
         gx[2] = gy;
 }
 
-static void layer_norm_fused(rill_tape *t, const rill_node *n,
-                             const rill_tensor *gy, const rill_tensor **gx)
+static RULE(layer_norm_fused)
 {
     const layer_norm_args *a = rill_node_attrs(n);
     double *sums = rill_tape_alloc(t, 2 * a->n * sizeof *sums);

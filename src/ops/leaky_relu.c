@@ -2,18 +2,14 @@
  * differentiated.
  *
  * dx = dy where x > 0, else slope dy: at the kink, x = 0, it is slope dy. */
-#ifdef REAL
-MAP1(leaky_relu, x, x > 0 ? x : s0 * x)
-MAP2(leaky_relu_grad, x, gy, x > 0 ? gy : s0 * gy)
-#else
 #define KERNEL_FILE "../ops/leaky_relu.c"
 #include "common.h"
 
-KERNELS(leaky_relu)
-KERNELS(leaky_relu_grad)
+MAP1(leaky_relu, x, x > 0 ? x : s0 * x)
+MAP2(leaky_relu_grad, x, gy, x > 0 ? gy : s0 * gy)
 
-static void leaky_relu_backward(rill_tape *t, const rill_node *n,
-                                const rill_tensor *gy, const rill_tensor **gx)
+#ifndef REAL
+static RULE(leaky_relu_backward)
 {
     const double *slope = rill_node_attrs(n);
     rill_tensor *zero = rill_zeros(t, gy->dtype, RILL_SCALAR);
@@ -21,8 +17,7 @@ static void leaky_relu_backward(rill_tape *t, const rill_node *n,
     gx[0] = rill_where(t, on, gy, rill_scale(t, gy, *slope));
 }
 
-static void leaky_relu_fused(rill_tape *t, const rill_node *n,
-                             const rill_tensor *gy, const rill_tensor **gx)
+static RULE(leaky_relu_fused)
 {
     const rill_tensor *in[] = { rill_node_input(n, 0), gy };
     gx[0] = rill_map(t, "leaky_relu", leaky_relu_grad_kernels, in, 2,

@@ -1,8 +1,10 @@
 /* linear: y = x W^T + b, one node for the product and the bias.
  *
  * dx = dy W, dW = dy^T x, db = the sum of dy over the rows. */
-#ifdef REAL
+#define KERNEL_FILE "../ops/linear.c"
+#include "common.h"
 
+#ifdef REAL
 static void FN(linear_bias)(void *out, const void *bias, size_t rows,
                             size_t n)
 {
@@ -14,9 +16,6 @@ static void FN(linear_bias)(void *out, const void *bias, size_t rows,
 }
 
 #else
-#define KERNEL_FILE "../ops/linear.c"
-#include "common.h"
-
 KERNELS(linear_bias)
 
 /* x or dy as the matrix of its rows. */
@@ -28,8 +27,7 @@ static rill_shape linear_rows(const rill_tensor *x)
     return RILL_SHAPE(rows, width);
 }
 
-static void linear_backward(rill_tape *t, const rill_node *n,
-                            const rill_tensor *gy, const rill_tensor **gx)
+static RULE(linear_backward)
 {
     const rill_tensor *x = rill_node_input(n, 0), *w = rill_node_input(n, 1);
     const rill_tensor *g = rill_reshape(t, gy, linear_rows(gy));

@@ -1,17 +1,13 @@
 /* log: y = ln x; -infinity at 0, NaN for a negative x.
  *
  * dx = dy / x. */
-#ifdef REAL
-#include "kernel_math.h"
-MAP1(log, x, FN(math_log)(x))
-#else
 #define KERNEL_FILE "../ops/log.c"
 #include "common.h"
 
-KERNELS(log)
+MAP1(log, x, FN(math_log)(x))
 
-static void log_backward(rill_tape *t, const rill_node *n,
-                         const rill_tensor *gy, const rill_tensor **gx)
+#ifndef REAL
+static RULE(log_backward)
 {
     gx[0] = rill_div(t, gy, rill_node_input(n, 0));
 }

@@ -4,9 +4,12 @@
  *
  * dx = dy e^(x - y), the softmax. Where y is infinite it has no limit: the
  * gradient is NaN where x is as infinite as y, as in PyTorch. */
-#ifdef REAL
-#include "kernel_math.h"
+#define KERNEL_FILE "../ops/logsumexp.c"
+#include "common.h"
 
+MAP3(logsumexp_grad, x, y, gy, gy * FN(math_exp)(x - y))
+
+#ifdef REAL
 /* The largest of n, LANES at a time: without fast-math, clang does not turn a
  * plain reduction into vectors. A NaN may be passed over. */
 static REAL FN(logsumexp_largest)(const REAL *x, size_t n)
@@ -77,17 +80,10 @@ static void FN(logsumexp)(const rill_reduction_view *v, void *out)
                                   v->n, v->inner);
 }
 
-MAP3(logsumexp_grad, x, y, gy, gy * FN(math_exp)(x - y))
-
 #else
-#define KERNEL_FILE "../ops/logsumexp.c"
-#include "common.h"
-
 KERNELS(logsumexp)
-KERNELS(logsumexp_grad)
 
-static void logsumexp_backward(rill_tape *t, const rill_node *n,
-                               const rill_tensor *gy, const rill_tensor **gx)
+static RULE(logsumexp_backward)
 {
     const rill_shape *kept = rill_node_attrs(n);
     rill_tensor *y = rill_reshape(t, rill_node_output(n), *kept);
@@ -95,8 +91,7 @@ static void logsumexp_backward(rill_tape *t, const rill_node *n,
     gx[0] = rill_mul(t, rill_reshape(t, gy, *kept), p);
 }
 
-static void logsumexp_fused(rill_tape *t, const rill_node *n,
-                            const rill_tensor *gy, const rill_tensor **gx)
+static RULE(logsumexp_fused)
 {
     const rill_shape *kept = rill_node_attrs(n);
     const rill_tensor *x = rill_node_input(n, 0);

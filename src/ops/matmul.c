@@ -4,8 +4,7 @@
  * and BLAS reads it so. */
 #include "common.h"
 
-static void matmul_backward(rill_tape *t, const rill_node *n,
-                            const rill_tensor *gy, const rill_tensor **gx)
+static RULE(matmul_backward)
 {
     const rill_matmul_opts *o = rill_node_attrs(n);
     bool ta = o->transpose_a, tb = o->transpose_b;

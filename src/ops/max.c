@@ -3,8 +3,13 @@
  *
  * dx = dy / k at each of the k elements that equal y: ties share evenly, as
  * in PyTorch's amax. The share is constant wherever the derivative exists. */
-#ifdef REAL
+#define KERNEL_FILE "../ops/max.c"
+#include "common.h"
 
+/* 1 where x is the extreme y, 0 elsewhere, NaN where y is. */
+MAP2(max_mask, y, x, x == y ? 1 : y != y ? y : 0)
+
+#ifdef REAL
 /* x [n, inner] to y [inner], n > 0. A NaN in y stays: nothing exceeds it. */
 static void FN(max_columns)(const REAL *x, REAL *y, size_t n, size_t inner,
                             REAL sign)
@@ -42,17 +47,10 @@ static void FN(max)(const rill_reduction_view *v, int sign, void *out)
                             v->inner, (REAL)sign);
 }
 
-/* 1 where x is the extreme y, 0 elsewhere, NaN where y is. */
-MAP2(max_mask, y, x, x == y ? 1 : y != y ? y : 0)
 #else
-#define KERNEL_FILE "../ops/max.c"
-#include "common.h"
-
 KERNELS(max)
-KERNELS(max_mask)
 
-static void max_backward(rill_tape *t, const rill_node *n,
-                         const rill_tensor *gy, const rill_tensor **gx)
+static RULE(max_backward)
 {
     const rill_shape *kept = rill_node_attrs(n);
     const rill_tensor *x = rill_node_input(n, 0), *y = rill_node_output(n);

@@ -3,16 +3,13 @@
  * da = dy where a > b, dy / 2 where a = b, else 0; db likewise: each of two
  * equals has half a share in the result. Where a or b is NaN dy goes to both.
  * All as PyTorch has it. */
-#ifdef REAL
-MAP2(maximum, a, b, ((a > b) | (a != a)) ? a : b)
-#else
 #define KERNEL_FILE "../ops/maximum.c"
 #include "common.h"
 
-KERNELS(maximum)
+MAP2(maximum, a, b, ((a > b) | (a != a)) ? a : b)
 
-static void maximum_backward(rill_tape *t, const rill_node *n,
-                             const rill_tensor *gy, const rill_tensor **gx)
+#ifndef REAL
+static RULE(maximum_backward)
 {
     const rill_tensor *a = rill_node_input(n, 0), *b = rill_node_input(n, 1);
     rill_tensor *none = rill_zeros(t, gy->dtype, RILL_SCALAR);

@@ -1,16 +1,13 @@
 /* mul: y = a b, element by element, broadcasting.
  *
  * da = dy b, db = dy a. */
-#ifdef REAL
-MAP2(mul, a, b, a * b)
-#else
 #define KERNEL_FILE "../ops/mul.c"
 #include "common.h"
 
-KERNELS(mul)
+MAP2(mul, a, b, a * b)
 
-static void mul_backward(rill_tape *t, const rill_node *n,
-                         const rill_tensor *gy, const rill_tensor **gx)
+#ifndef REAL
+static RULE(mul_backward)
 {
     if (rill_node_wants(n, 0))
         gx[0] = rill_mul(t, gy, rill_node_input(n, 1));

@@ -7,8 +7,10 @@
  * A loss picks one element a position; its gradient spreads one number back
  * to it. These two are each other's adjoint, hence each other's rule, and no
  * one-hot is ever made. What an ignored position holds is never read. */
-#ifdef REAL
+#define KERNEL_FILE "../ops/nll_loss.c"
+#include "common.h"
 
+#ifdef REAL
 static void FN(nll_loss_pick)(const rill_class_view *v, const void *in,
                               void *out)
 {
@@ -40,9 +42,6 @@ static void FN(nll_loss_spread)(const rill_class_view *v, const void *in,
 }
 
 #else
-#define KERNEL_FILE "../ops/nll_loss.c"
-#include "common.h"
-
 KERNELS(nll_loss_pick)
 KERNELS(nll_loss_spread)
 
@@ -51,8 +50,7 @@ static rill_tensor *nll_loss_spread(rill_tape *t, const rill_tensor *g,
                                     const rill_class_view *v,
                                     rill_shape shape);
 
-static void nll_loss_backward(rill_tape *t, const rill_node *n,
-                              const rill_tensor *gy, const rill_tensor **gx)
+static RULE(nll_loss_backward)
 {
     gx[0] = nll_loss_spread(t, gy, rill_node_input(n, 1), rill_node_attrs(n),
                             rill_node_input(n, 0)->shape);
@@ -69,13 +67,10 @@ static rill_tensor *nll_loss_pick(rill_tape *t, const rill_tensor *x,
     if (!loss)
         return NULL;
     KERNEL(nll_loss_pick, t->isa, x->dtype)(v, x->data, loss->data);
-    return rill_record(t, &nll_loss_op, loss,
-                       INPUTS(x, target), v);
+    return rill_record(t, &nll_loss_op, loss, INPUTS(x, target), v);
 }
 
-static void nll_loss_spread_backward(rill_tape *t, const rill_node *n,
-                                     const rill_tensor *gy,
-                                     const rill_tensor **gx)
+static RULE(nll_loss_spread_backward)
 {
     gx[0] = nll_loss_pick(t, gy, rill_node_input(n, 1), rill_node_attrs(n));
 }
@@ -94,8 +89,7 @@ static rill_tensor *nll_loss_spread(rill_tape *t, const rill_tensor *g,
     if (!x)
         return NULL;
     KERNEL(nll_loss_spread, t->isa, g->dtype)(v, g->data, x->data);
-    return rill_record(t, &nll_loss_spread_op, x,
-                       INPUTS(g, target), v);
+    return rill_record(t, &nll_loss_spread_op, x, INPUTS(g, target), v);
 }
 
 /* The negative log-likelihood of class indices: with log_softmax before it,

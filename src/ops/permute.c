@@ -49,8 +49,7 @@ void rill_permute_copy(void *y, const rill_tensor *x, const int *order)
     }
 }
 
-static void permute_backward(rill_tape *t, const rill_node *n,
-                             const rill_tensor *gy, const rill_tensor **gx)
+static RULE(permute_backward)
 {
     const rill_dims *order = rill_node_attrs(n);
     rill_dims back = { .n = order->n };

@@ -4,9 +4,10 @@
  * dx = dy p x^(p - 1), and exactly 0 for p = 0, also where x^-1 is infinite.
  * Of x^2 the rule makes x^1, of that x^0, so higher derivatives are right at
  * x = 0 as well. */
-#ifdef REAL
-#include "kernel_math.h"
+#define KERNEL_FILE "../ops/pow.c"
+#include "common.h"
 
+#ifdef REAL
 /* The common powers without a logarithm. sqrt(-infinity) is NaN where pow
  * has infinity, as in PyTorch. */
 static void FN(pow)(void *out, const void *const *in, size_t n,
@@ -32,13 +33,9 @@ static void FN(pow)(void *out, const void *const *in, size_t n,
 }
 
 #else
-#define KERNEL_FILE "../ops/pow.c"
-#include "common.h"
-
 KERNELS(pow)
 
-static void pow_backward(rill_tape *t, const rill_node *n,
-                         const rill_tensor *gy, const rill_tensor **gx)
+static RULE(pow_backward)
 {
     const rill_tensor *x = rill_node_input(n, 0);
     double p = *(const double *)rill_node_attrs(n);

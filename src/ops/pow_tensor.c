@@ -4,9 +4,10 @@
  * da = dy b a^(b - 1), and 0 where b = 0 whatever a is: a^0 is flat.
  * db = dy y ln a, and 0 where a = 0 and b >= 0, as 0^b is flat there; NaN for
  * a negative a. Both as PyTorch has it. */
-#ifdef REAL
-#include "kernel_math.h"
+#define KERNEL_FILE "../ops/pow_tensor.c"
+#include "common.h"
 
+#ifdef REAL
 static void FN(pow_tensor)(void *out, const void *const *in, size_t n,
                            const void *attrs)
 {
@@ -40,9 +41,6 @@ static void FN(pow_tensor_flat_b)(void *out, const void *const *in, size_t n,
 }
 
 #else
-#define KERNEL_FILE "../ops/pow_tensor.c"
-#include "common.h"
-
 KERNELS(pow_tensor)
 KERNELS(pow_tensor_flat_a)
 KERNELS(pow_tensor_flat_b)
@@ -50,9 +48,7 @@ KERNELS(pow_tensor_flat_b)
 /* In flat places a is replaced before anything is computed from it: 0 times
  * an infinity would be NaN, in the derivatives of this rule too. Where b = 0
  * alone, da is 0 of itself and its derivative in b, 1 / a, is kept. */
-static void pow_tensor_backward(rill_tape *t, const rill_node *n,
-                                const rill_tensor *gy,
-                                const rill_tensor **gx)
+static RULE(pow_tensor_backward)
 {
     const rill_tensor *a = rill_node_input(n, 0), *b = rill_node_input(n, 1);
     const rill_tensor *in[] = { a, b };

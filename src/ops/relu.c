@@ -2,26 +2,21 @@
  *
  * dx = dy where y > 0, else 0: at the kink, x = 0, it is 0. A NaN is neither
  * below nor above 0: it passes through, and so does its gradient. */
-#ifdef REAL
-MAP1(relu, x, x < 0 ? 0 : x)
-MAP2(relu_grad, y, gy, y <= 0 ? 0 : gy)
-#else
 #define KERNEL_FILE "../ops/relu.c"
 #include "common.h"
 
-KERNELS(relu)
-KERNELS(relu_grad)
+MAP1(relu, x, x < 0 ? 0 : x)
+MAP2(relu_grad, y, gy, y <= 0 ? 0 : gy)
 
-static void relu_backward(rill_tape *t, const rill_node *n,
-                          const rill_tensor *gy, const rill_tensor **gx)
+#ifndef REAL
+static RULE(relu_backward)
 {
     rill_tensor *zero = rill_zeros(t, gy->dtype, RILL_SCALAR);
     rill_tensor *off = rill_le(t, rill_node_output(n), zero);
     gx[0] = rill_where(t, off, zero, gy);
 }
 
-static void relu_fused(rill_tape *t, const rill_node *n,
-                       const rill_tensor *gy, const rill_tensor **gx)
+static RULE(relu_fused)
 {
     const rill_tensor *in[] = { rill_node_output(n), gy };
     gx[0] = rill_map(t, "relu", relu_grad_kernels, in, 2, gy->dtype, NULL);

@@ -3,8 +3,7 @@
  * dx = dy in the shape of x. */
 #include "common.h"
 
-static void reshape_backward(rill_tape *t, const rill_node *n,
-                             const rill_tensor *gy, const rill_tensor **gx)
+static RULE(reshape_backward)
 {
     gx[0] = rill_reshape(t, gy, rill_node_input(n, 0)->shape);
 }

@@ -1,18 +1,14 @@
 /* rsub: y = s - x, for a number s that is not differentiated.
  *
  * dx = -dy. */
-#ifdef REAL
-MAP1(rsub, x, s0 - x)
-#else
 #define KERNEL_FILE "../ops/rsub.c"
 #include "common.h"
 
-KERNELS(rsub)
+MAP1(rsub, x, s0 - x)
 
-static void rsub_backward(rill_tape *t, const rill_node *n,
-                          const rill_tensor *gy, const rill_tensor **gx)
+#ifndef REAL
+static RULE(rsub_backward)
 {
-    (void)n;
     gx[0] = rill_scale(t, gy, -1);
 }
 

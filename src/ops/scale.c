@@ -1,16 +1,13 @@
 /* scale: y = s x, for a number s that is not differentiated.
  *
  * dx = s dy. */
-#ifdef REAL
-MAP1(scale, x, s0 * x)
-#else
 #define KERNEL_FILE "../ops/scale.c"
 #include "common.h"
 
-KERNELS(scale)
+MAP1(scale, x, s0 * x)
 
-static void scale_backward(rill_tape *t, const rill_node *n,
-                           const rill_tensor *gy, const rill_tensor **gx)
+#ifndef REAL
+static RULE(scale_backward)
 {
     gx[0] = rill_scale(t, gy, *(const double *)rill_node_attrs(n));
 }

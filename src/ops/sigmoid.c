@@ -1,26 +1,20 @@
 /* sigmoid: y = 1 / (1 + e^-x).
  *
  * dx = dy y (1 - y). The rule reads the output, not the input. */
-#ifdef REAL
-#include "kernel_math.h"
-MAP1(sigmoid, x, FN(math_sigmoid)(x))
-MAP2(sigmoid_grad, y, gy, gy * y * (1 - y))
-#else
 #define KERNEL_FILE "../ops/sigmoid.c"
 #include "common.h"
 
-KERNELS(sigmoid)
-KERNELS(sigmoid_grad)
+MAP1(sigmoid, x, FN(math_sigmoid)(x))
+MAP2(sigmoid_grad, y, gy, gy * y * (1 - y))
 
-static void sigmoid_backward(rill_tape *t, const rill_node *n,
-                             const rill_tensor *gy, const rill_tensor **gx)
+#ifndef REAL
+static RULE(sigmoid_backward)
 {
     const rill_tensor *y = rill_node_output(n);
     gx[0] = rill_mul(t, gy, rill_mul(t, y, rill_rsub(t, y, 1)));
 }
 
-static void sigmoid_fused(rill_tape *t, const rill_node *n,
-                          const rill_tensor *gy, const rill_tensor **gx)
+static RULE(sigmoid_fused)
 {
     const rill_tensor *in[] = { rill_node_output(n), gy };
     gx[0] = rill_map(t, "sigmoid", sigmoid_grad_kernels, in, 2, gy->dtype,

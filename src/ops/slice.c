@@ -25,8 +25,7 @@ static void slice_copy(const slice_attrs *a, char *whole, char *part,
         memcpy(out_of ? part : whole, out_of ? whole : part, run);
 }
 
-static void slice_pad_backward(rill_tape *t, const rill_node *n,
-                               const rill_tensor *gy, const rill_tensor **gx)
+static RULE(slice_pad_backward)
 {
     const slice_attrs *a = rill_node_attrs(n);
     gx[0] = rill_slice(t, gy, a->dim, a->start, a->end);
@@ -35,8 +34,7 @@ static void slice_pad_backward(rill_tape *t, const rill_node *n,
 static const rill_op pad_op = { "pad", "dx = dy[start:end]",
                                 slice_pad_backward, NULL, 0 };
 
-static void slice_backward(rill_tape *t, const rill_node *n,
-                           const rill_tensor *gy, const rill_tensor **gx)
+static RULE(slice_backward)
 {
     const slice_attrs *a = rill_node_attrs(n);
     rill_tensor *g = rill_zeros(t, gy->dtype, a->whole);

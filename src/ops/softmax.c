@@ -6,7 +6,6 @@
  *
  * softmax: dx = y (dy - sum dy y); log_softmax: dx = dy - e^y sum dy. */
 #ifdef REAL
-#include "kernel_math.h"
 
 /* The largest of n, LANES at a time: without fast-math, clang does not turn a
  * plain reduction into vectors. A NaN may be passed over. */
@@ -141,8 +140,7 @@ enum { SOFTMAX_COLUMNS = 128 };
 
 KERNELS(softmax)
 
-static void softmax_backward(rill_tape *t, const rill_node *n,
-                             const rill_tensor *gy, const rill_tensor **gx)
+static RULE(softmax_backward)
 {
     const rill_reduction_view *v = rill_node_attrs(n);
     const rill_tensor *y = rill_node_output(n);
@@ -150,9 +148,7 @@ static void softmax_backward(rill_tape *t, const rill_node *n,
     gx[0] = rill_mul(t, y, rill_sub(t, gy, sum));
 }
 
-static void log_softmax_backward(rill_tape *t, const rill_node *n,
-                                 const rill_tensor *gy,
-                                 const rill_tensor **gx)
+static RULE(log_softmax_backward)
 {
     const rill_reduction_view *v = rill_node_attrs(n);
     rill_tensor *p = rill_exp(t, rill_node_output(n));
@@ -172,14 +168,12 @@ static void softmax_grad(rill_tape *t, const rill_node *n,
     gx[0] = g;
 }
 
-static void softmax_fused(rill_tape *t, const rill_node *n,
-                          const rill_tensor *gy, const rill_tensor **gx)
+static RULE(softmax_fused)
 {
     softmax_grad(t, n, gy, gx, false);
 }
 
-static void log_softmax_fused(rill_tape *t, const rill_node *n,
-                              const rill_tensor *gy, const rill_tensor **gx)
+static RULE(log_softmax_fused)
 {
     softmax_grad(t, n, gy, gx, true);
 }

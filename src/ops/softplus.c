@@ -1,25 +1,19 @@
 /* softplus: y = ln(1 + e^x).
  *
  * dx = dy sigmoid(x). */
-#ifdef REAL
-#include "kernel_math.h"
-MAP1(softplus, x, FN(math_softplus)(x))
-MAP2(softplus_grad, x, gy, gy * FN(math_sigmoid)(x))
-#else
 #define KERNEL_FILE "../ops/softplus.c"
 #include "common.h"
 
-KERNELS(softplus)
-KERNELS(softplus_grad)
+MAP1(softplus, x, FN(math_softplus)(x))
+MAP2(softplus_grad, x, gy, gy * FN(math_sigmoid)(x))
 
-static void softplus_backward(rill_tape *t, const rill_node *n,
-                              const rill_tensor *gy, const rill_tensor **gx)
+#ifndef REAL
+static RULE(softplus_backward)
 {
     gx[0] = rill_mul(t, gy, rill_sigmoid(t, rill_node_input(n, 0)));
 }
 
-static void softplus_fused(rill_tape *t, const rill_node *n,
-                           const rill_tensor *gy, const rill_tensor **gx)
+static RULE(softplus_fused)
 {
     const rill_tensor *in[] = { rill_node_input(n, 0), gy };
     gx[0] = rill_map(t, "softplus", softplus_grad_kernels, in, 2, gy->dtype,

@@ -1,16 +1,13 @@
 /* sqrt: y = x^(1/2), correctly rounded; NaN for a negative x, -0 for -0.
  *
  * dx = dy / (2 y), infinite at 0. The rule reads the output. */
-#ifdef REAL
-MAP1(sqrt, x, (REAL)(sizeof(REAL) == 4 ? sqrtf((float)x) : sqrt((double)x)))
-#else
 #define KERNEL_FILE "../ops/sqrt.c"
 #include "common.h"
 
-KERNELS(sqrt)
+MAP1(sqrt, x, (REAL)(sizeof(REAL) == 4 ? sqrtf((float)x) : sqrt((double)x)))
 
-static void sqrt_backward(rill_tape *t, const rill_node *n,
-                          const rill_tensor *gy, const rill_tensor **gx)
+#ifndef REAL
+static RULE(sqrt_backward)
 {
     gx[0] = rill_scale(t, rill_div(t, gy, rill_node_output(n)), 0.5);
 }

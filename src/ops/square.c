@@ -1,16 +1,13 @@
 /* square: y = x^2.
  *
  * dx = 2 dy x. */
-#ifdef REAL
-MAP1(square, x, x * x)
-#else
 #define KERNEL_FILE "../ops/square.c"
 #include "common.h"
 
-KERNELS(square)
+MAP1(square, x, x * x)
 
-static void square_backward(rill_tape *t, const rill_node *n,
-                            const rill_tensor *gy, const rill_tensor **gx)
+#ifndef REAL
+static RULE(square_backward)
 {
     gx[0] = rill_scale(t, rill_mul(t, gy, rill_node_input(n, 0)), 2);
 }

@@ -1,16 +1,13 @@
 /* sub: y = a - b, broadcasting.
  *
  * da = dy, db = -dy. */
-#ifdef REAL
-MAP2(sub, a, b, a - b)
-#else
 #define KERNEL_FILE "../ops/sub.c"
 #include "common.h"
 
-KERNELS(sub)
+MAP2(sub, a, b, a - b)
 
-static void sub_backward(rill_tape *t, const rill_node *n,
-                         const rill_tensor *gy, const rill_tensor **gx)
+#ifndef REAL
+static RULE(sub_backward)
 {
     gx[0] = gy;
     if (rill_node_wants(n, 1))

@@ -2,8 +2,10 @@
  * divided before it is rounded, so that it fits where the sum would not.
  *
  * dx = dy, or dy / n, the same for every element that went in. */
-#ifdef REAL
+#define KERNEL_FILE "../ops/sum.c"
+#include "common.h"
 
+#ifdef REAL
 static void FN(sum_row)(const REAL *x, REAL *y, size_t n, double divisor)
 {
     double s = 0;
@@ -43,9 +45,6 @@ static void FN(sum)(const rill_reduction_view *v, double divisor, void *out)
 }
 
 #else
-#define KERNEL_FILE "../ops/sum.c"
-#include "common.h"
-
 KERNELS(sum)
 
 typedef struct {
@@ -53,8 +52,7 @@ typedef struct {
     double divisor;
 } sum_attrs;
 
-static void sum_backward(rill_tape *t, const rill_node *n,
-                         const rill_tensor *gy, const rill_tensor **gx)
+static RULE(sum_backward)
 {
     const sum_attrs *a = rill_node_attrs(n);
     if (a->divisor != 1)

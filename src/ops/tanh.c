@@ -1,26 +1,20 @@
 /* tanh: y = (e^x - e^-x) / (e^x + e^-x).
  *
  * dx = dy (1 - y^2). The rule reads the output, not the input. */
-#ifdef REAL
-#include "kernel_math.h"
-MAP1(tanh, x, FN(math_tanh)(x))
-MAP2(tanh_grad, y, gy, gy * (1 - y * y))
-#else
 #define KERNEL_FILE "../ops/tanh.c"
 #include "common.h"
 
-KERNELS(tanh)
-KERNELS(tanh_grad)
+MAP1(tanh, x, FN(math_tanh)(x))
+MAP2(tanh_grad, y, gy, gy * (1 - y * y))
 
-static void tanh_backward(rill_tape *t, const rill_node *n,
-                          const rill_tensor *gy, const rill_tensor **gx)
+#ifndef REAL
+static RULE(tanh_backward)
 {
     const rill_tensor *y = rill_node_output(n);
     gx[0] = rill_mul(t, gy, rill_rsub(t, rill_square(t, y), 1));
 }
 
-static void tanh_fused(rill_tape *t, const rill_node *n,
-                       const rill_tensor *gy, const rill_tensor **gx)
+static RULE(tanh_fused)
 {
     const rill_tensor *in[] = { rill_node_output(n), gy };
     gx[0] = rill_map(t, "tanh", tanh_grad_kernels, in, 2, gy->dtype, NULL);

@@ -4,8 +4,10 @@
  * is, and y infinite or NaN.
  *
  * dx = dy 2 (x - mean) / (n - correction): the mean's own part cancels. */
-#ifdef REAL
+#define KERNEL_FILE "../ops/var.c"
+#include "common.h"
 
+#ifdef REAL
 static void FN(var_row)(const REAL *x, REAL *y, size_t n, double divisor)
 {
     double mean = 0, squares = 0;
@@ -57,9 +59,6 @@ static void FN(var)(const rill_reduction_view *v, double divisor, void *out)
 }
 
 #else
-#define KERNEL_FILE "../ops/var.c"
-#include "common.h"
-
 KERNELS(var)
 
 typedef struct {
@@ -68,8 +67,7 @@ typedef struct {
     double divisor;
 } var_attrs;
 
-static void var_backward(rill_tape *t, const rill_node *n,
-                         const rill_tensor *gy, const rill_tensor **gx)
+static RULE(var_backward)
 {
     const var_attrs *a = rill_node_attrs(n);
     const rill_tensor *x = rill_node_input(n, 0);

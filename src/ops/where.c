@@ -3,8 +3,10 @@
  *
  * da = dy where the mask is not 0, else 0; db = dy where it is 0, else 0.
  * These too are selections, not products: 0 * NaN is NaN. */
-#ifdef REAL
+#define KERNEL_FILE "../ops/where.c"
+#include "common.h"
 
+#ifdef REAL
 static void FN(where)(void *out, const void *const *in, size_t n,
                       const void *attrs)
 {
@@ -17,13 +19,9 @@ static void FN(where)(void *out, const void *const *in, size_t n,
 }
 
 #else
-#define KERNEL_FILE "../ops/where.c"
-#include "common.h"
-
 KERNELS(where)
 
-static void where_backward(rill_tape *t, const rill_node *n,
-                           const rill_tensor *gy, const rill_tensor **gx)
+static RULE(where_backward)
 {
     const rill_tensor *mask = rill_node_input(n, 0);
     rill_tensor *none = rill_zeros(t, gy->dtype, RILL_SCALAR);

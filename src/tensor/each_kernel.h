@@ -1,19 +1,22 @@
 /* each_kernel.h: includes KERNEL_FILE once per float type and instruction
  * set. A file that has kernels looks like this:
  *
- *     #ifdef REAL                       (the kernels, in terms of REAL)
- *     static void FN(twice)(const REAL *x, ...) { ... }
- *     #else                             (the rest of the file, once)
  *     #define KERNEL_FILE "../ops/twice.c"
- *     #include "../tensor/each_kernel.h"
- *     KERNELS(twice)
- *     ... KERNEL(twice, t->isa, dtype)(x->data, ...) ...
+ *     #include "common.h"                          (which includes this)
+ *     MAP1(twice, x, 2 * x)                        (a kernel in a line)
+ *     #ifdef REAL
+ *     static void FN(thrice)(void *out, ...) ...   (one written out)
+ *     #else
+ *     KERNELS(thrice)                              (its table of instances)
+ *     ... KERNEL(thrice, t->isa, dtype)(...) ...   (all else, once)
  *     #endif
  *
- * All instances of a kernel have one signature: it takes void pointers. The
- * order here is the order of isa.c. VECTOR_BYTES is the instance's register
- * width, for the few kernels that name vectors. SIMD says that iterations of the next
- * loop are independent (or reduce as said); it adds no fast-math. */
+ * While REAL is defined, what stands under it is compiled for that type and
+ * instruction set; all instances of a kernel have one signature, of void
+ * pointers. The order is that of isa.c. VECTOR_BYTES is a register's width,
+ * for the few kernels that name vectors. SIMD says that the iterations of
+ * the next loop are independent (or reduce as said); it adds no fast-math.
+ * kernel_math.h gives every instance exp, log and their kin as FN(math_exp). */
 #include "core.h"
 
 #include <math.h>
@@ -28,16 +31,32 @@
 
 #define KERNEL(name, isa, dtype) name##_kernels[isa][dtype]
 
+/* y[i] = f(x[0][i], x[1][i], ...) for n elements; attrs: NULL, or two numbers
+ * of the op's own. MAP2(mul, a, b, a * b) is one: the expression sees an
+ * element of each input, and the numbers as s0 and s1. */
+#define MAP1(name, x, ...) MAP_(name, MAP_LOAD(x, 0), __VA_ARGS__)
+#define MAP2(name, x, y, ...) \
+    MAP_(name, MAP_LOAD(x, 0); MAP_LOAD(y, 1), __VA_ARGS__)
+#define MAP3(name, x, y, z, ...) \
+    MAP_(name, MAP_LOAD(x, 0); MAP_LOAD(y, 1); MAP_LOAD(z, 2), __VA_ARGS__)
+#define MAP_LOAD(x, k) REAL x = ((const REAL *)in[k])[i]
+#define MAP_(name, load, ...)                                            \
+    static void FN(name)(void *out, const void *const *in, size_t n,     \
+                         const void *attrs)                              \
+    {                                                                    \
+        const double *s = attrs;                                         \
+        const REAL s0 = (REAL)(s ? s[0] : 0), s1 = (REAL)(s ? s[1] : 0); \
+        (void)s0, (void)s1;                                              \
+        SIMD for (size_t i = 0; i < n; i++)                              \
+        {                                                                \
+            load;                                                        \
+            ((REAL *)out)[i] = (__VA_ARGS__);                            \
+        }                                                                \
+    }
+
 #define ISA base
 #define VECTOR_BYTES 16
-#define REAL float
-#include KERNEL_FILE
-#undef REAL
-#define REAL double
-#include KERNEL_FILE
-#undef REAL
-#undef ISA
-#undef VECTOR_BYTES
+#include "kernel_types.h"
 
 #ifdef __x86_64__
 
@@ -50,48 +69,30 @@
 #endif
 #define ISA avx2
 #define VECTOR_BYTES 32
-#define REAL float
-#include KERNEL_FILE
-#undef REAL
-#define REAL double
-#include KERNEL_FILE
-#undef REAL
-#undef ISA
-#undef VECTOR_BYTES
+#include "kernel_types.h"
 #ifdef __clang__
 #pragma clang attribute pop
-#else
-#pragma GCC pop_options
-#endif
-
-#ifdef __clang__
 #pragma clang attribute push(__attribute__((target("arch=x86-64-v4"))), \
                              apply_to = function)
 #else
+#pragma GCC pop_options
 #pragma GCC push_options
 #pragma GCC target("arch=x86-64-v4,prefer-vector-width=512")
 #endif
 #define ISA avx512
 #define VECTOR_BYTES 64
-#define REAL float
-#include KERNEL_FILE
-#undef REAL
-#define REAL double
-#include KERNEL_FILE
-#undef REAL
-#undef ISA
-#undef VECTOR_BYTES
+#include "kernel_types.h"
 #ifdef __clang__
 #pragma clang attribute pop
 #else
 #pragma GCC pop_options
 #endif
 
-#define KERNELS(name)                                              \
+#define KERNELS(name)                                                   \
     static __typeof__(name##_float_base) *const name##_kernels[][2] = { \
-        { name##_float_base, name##_double_base },                 \
-        { name##_float_avx2, name##_double_avx2 },                 \
-        { name##_float_avx512, name##_double_avx512 },             \
+        { name##_float_base, name##_double_base },                      \
+        { name##_float_avx2, name##_double_avx2 },                      \
+        { name##_float_avx512, name##_double_avx512 },                  \
     };
 
 #else
@@ -102,3 +103,11 @@
     };
 
 #endif
+
+/* from here on, in the file itself, a MAP is its table */
+#undef MAP1
+#undef MAP2
+#undef MAP3
+#define MAP1(name, ...) KERNELS(name)
+#define MAP2(name, ...) KERNELS(name)
+#define MAP3(name, ...) KERNELS(name)

@@ -1,8 +1,8 @@
 /* kernel_math.h: the elementary functions that kernels are made of.
  *
- * A kernel section includes this file, so it is read once for every REAL and
- * ISA and has no include guard. All but math_pow are free of branches, tables
- * and calls: a SIMD loop around any of them becomes vector code of its ISA.
+ * It is read once for every REAL and ISA, before the kernels, and so has no
+ * include guard. All but math_pow are free of branches, tables and calls: a
+ * SIMD loop around any of them becomes vector code of its ISA.
  *
  * Infinities, NaNs, zeros and subnormal numbers, going in or coming out, are
  * right everywhere. Nothing relies on fused multiply-add, which the oldest
