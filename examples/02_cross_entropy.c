@@ -316,11 +316,12 @@ static void lost_gradients(rill_tape *t)
         p = rill_f32(rill_softmax(t, rill_from(t, (double[]){ first, 0 },
                                   RILL_F32, RILL_SHAPE(2)), -1))[1];
     printf("\n   Both guards stop the loss at -ln 1e-9 = %.4f. Beyond that "
-           "gap the clamped\n   gradient is 0 and the floored one e^-gap / 1e-9: "
-           "a sample that is wrong\n   enough is never corrected. Without a "
-           "guard all goes well until p itself is 0\n   in float32, here at "
-           "a gap of %g: the loss is then inf and the gradient NaN.\n   The "
-           "fused node never takes the logarithm of a rounded probability.\n",
+           "gap the clamped\n   gradient is 0 and the floored one e^-gap / "
+           "1e-9: a sample that is wrong\n   enough is never corrected. "
+           "Without a guard all goes well until p itself is 0\n   in float32, "
+           "here at a gap of %g: the loss is then inf and the gradient NaN.\n"
+           "   The fused node never takes the logarithm of a rounded "
+           "probability.\n",
            -log(1e-9), (double)first - 0.25);
 }
 

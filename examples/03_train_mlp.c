@@ -29,12 +29,14 @@ enum { MAX_WIDTHS = 16 };
 static struct {
     const char *csv, *test, *label;
     bool header;
-    int activation, optimiser, schedule, balanced, dtype;
+    int activation, optimiser, schedule, balanced, dtype; /* choices */
     long epochs, batch, patience, seed;
     double lr, smoothing, validation_fraction, test_fraction;
     int64_t widths[MAX_WIDTHS]; /* of inputs, hidden layers, classes */
     int n_widths;
 } set;
+
+static bool terminal; /* else a file, or another program, reads along */
 
 static const struct {
     const char *name;
@@ -59,7 +61,7 @@ static const struct {
       "the widths of the hidden layers" },
     { "activation", CHOICE, &set.activation, "sigmoid",
       "sigmoid|tanh|relu|gelu|silu|softplus", "after each hidden layer" },
-    { "epochs", COUNT, &set.epochs, "1000", "N",
+    { "epochs", COUNT, &set.epochs, "500", "N",
       "how often every training row is seen, at most" },
     { "patience", COUNT, &set.patience, "100", "N",
       "epochs without a better validation loss before it stops" },
@@ -146,6 +148,8 @@ static bool take(int i, const char *text)
     void *to = options[i].to;
     char *end = "";
     double x = options[i].kind < COUNT ? 0 : strtod(text, &end);
+    if (options[i].kind >= COUNT && (end == text || *end))
+        return false;
     switch (options[i].kind) {
     case FLAG:
         return *(bool *)to = true;
@@ -159,13 +163,13 @@ static bool take(int i, const char *text)
     case COUNT:
         if (x >= 1 && x <= 1e9)
             *(long *)to = (long)x;
-        return !*end && x == (double)*(long *)to;
+        return x == (double)*(long *)to;
     case SHARE:
         *(double *)to = x;
-        return !*end && x >= 0 && x <= 1;
+        return x >= 0 && x <= 1;
     case RATE:
         *(double *)to = x;
-        return !*end && x > 0 && isfinite(x);
+        return x > 0 && isfinite(x);
     }
     return false;
 }
@@ -219,7 +223,7 @@ static rill_dataset *usable(rill_dataset *d)
  * by a random angle. */
 static rill_dataset *spirals(rill_rng *r)
 {
-    enum { ARMS = 5, POINTS = 500 };
+    enum { ARMS = 5, POINTS = 1000 };
     const double turn = 2 * 3.14159265358979323846;
     static double x[ARMS * POINTS][2];
     static int32_t arm[ARMS * POINTS];
@@ -267,15 +271,20 @@ static parts load(rill_rng *r)
     int n[] = { (int)rill_dataset_len(d.learn),
                 (int)rill_dataset_len(d.validation),
                 (int)rill_dataset_len(d.test) };
+    int features = (int)rill_dataset_features(d.learn);
+    int classes = rill_dataset_classes(d.learn);
     if (!n[0] || !n[1] || !n[2])
         stop(1, "too few rows: %d to learn from, %d to validate with, %d to "
              "test on", n[0], n[1], n[2]);
+    if (classes > (n[0] + n[1] + n[2]) / 2)
+        stop(1, "%s: %d classes in %d rows: is this the label's column?",
+             set.csv, classes, n[0] + n[1] + n[2]);
     if (set.csv)
         standardise(&d);
     printf("%s: %d features, %d classes\n"
            "%d rows to learn from, %d to validate with, %d to test on\n\n",
-           set.csv ? set.csv : "spirals", (int)rill_dataset_features(d.learn),
-           rill_dataset_classes(d.learn), n[0], n[1], n[2]);
+           set.csv ? set.csv : "five spiral arms", features, classes, n[0],
+           n[1], n[2]);
     return d;
 }
 
@@ -354,11 +363,9 @@ static model build(const rill_dataset *learn, uint64_t seed)
                             &(rill_nn_mlp_opts){
                                 .activation = activations[set.activation] });
     m.optimiser = new_optimiser(m.net);
-    if (!m.tape || !m.kept || rill_params_error(m.net) ||
-        rill_optim_error(m.optimiser))
-        stop(1, "the network: %s", rill_params_error(m.net)
-                                       ? rill_params_error(m.net)
-                                       : "out of memory");
+    if (!m.tape || !m.kept || !m.optimiser || rill_params_error(m.net))
+        stop(1, "the network: %s", m.net && rill_params_error(m.net) ?
+             rill_params_error(m.net) : "out of memory");
     if (set.balanced)
         m.weights = balance(m.kept, learn);
     rill_params_print(stdout, m.net);
@@ -392,33 +399,24 @@ static double run_epoch(model *m, rill_dataset *d, rill_rng *r, int64_t step,
     return sum / (double)batches;
 }
 
-/* The mean loss over a set, its accuracy, and, unless NULL, its confusion
+/* The loss over a whole set, its accuracy, and, unless NULL, its confusion
  * matrix. Nothing is recorded: there will be no backward. */
 static double evaluate(model *m, const rill_dataset *d, double *accuracy,
                        int64_t *confusion)
 {
-    enum { ROWS = 512 };
-    double sum = 0, mass = 0, right = 0;
-    bool recorded = rill_tape_record(m->tape, false);
-    for (int64_t i = 0; i < rill_dataset_batches(d, ROWS); i++) {
-        double batch_mass = 0;
-        rill_tensor *x, *y;
-        rill_dataset_batch(d, m->tape, i, ROWS, &x, &y);
-        rill_tensor *logits = rill_nn_mlp_apply(m->tape, &m->mlp, x);
-        rill_tensor *loss = rill_cross_entropy(
-            m->tape, logits, y,
-            &(rill_cross_entropy_opts){ .weight = m->weights,
-                                        .denominator_used = &batch_mass });
-        sum += rill_item(loss) * batch_mass;
-        mass += batch_mass;
-        right += rill_accuracy(logits, y) * (double)rill_numel(y);
-        if (confusion)
-            rill_confusion_add(confusion, rill_dataset_classes(d), logits, y);
-        rill_tape_reset(m->tape);
-    }
-    rill_tape_record(m->tape, recorded);
-    *accuracy = right / (double)rill_dataset_len(d);
-    return sum / mass;
+    rill_tensor *x, *y;
+    rill_tape_record(m->tape, false);
+    rill_dataset_batch(d, m->tape, 0, rill_dataset_len(d), &x, &y);
+    rill_tensor *logits = rill_nn_mlp_apply(m->tape, &m->mlp, x);
+    double loss = rill_item(rill_cross_entropy(
+        m->tape, logits, y,
+        &(rill_cross_entropy_opts){ .weight = m->weights }));
+    *accuracy = rill_accuracy(logits, y);
+    if (confusion)
+        rill_confusion_add(confusion, rill_dataset_classes(d), logits, y);
+    rill_tape_reset(m->tape);
+    rill_tape_record(m->tape, true);
+    return loss;
 }
 
 typedef struct {
@@ -429,13 +427,12 @@ typedef struct {
 /* On a terminal one line that is written over, else a line now and then. */
 static void show(const progress *p, bool last)
 {
-    enum { BAR = 15, LINES = 20 };
+    enum { BAR = 12, LINES = 20 };
     int epochs = (int)set.epochs, done = BAR * p->epoch / epochs;
-    bool terminal = isatty(STDOUT_FILENO);
     if (!terminal && !last && p->epoch % ((epochs + LINES - 1) / LINES))
         return;
     if (terminal) /* no wrapping: a line that is too long is cut */
-        printf("\r\033[?7l[%.*s%*s] ", done, "###############", BAR - done,
+        printf("\r\033[?7l[%.*s%*s] ", done, "############", BAR - done,
                "");
     printf("epoch %*d/%d  loss %.4f  validation %.4f  accuracy %.4f%s",
            snprintf(NULL, 0, "%d", epochs), p->epoch, epochs, p->loss,
@@ -495,7 +492,7 @@ static const int32_t *classify(model *m, const rill_tensor *x)
 static void paint(int region, char mark)
 {
     static const int colours[] = { 217, 157, 153, 229, 183, 159, 223, 250 };
-    if (isatty(STDOUT_FILENO))
+    if (terminal)
         printf("\033[48;5;%d;38;5;16m%c\033[0m", colours[region % 8], mark);
     else
         putchar(mark == ' ' ? 'a' + region % 26 : mark);
@@ -510,7 +507,6 @@ static void draw(model *m, const rill_dataset *d)
     static char mark[HIGH * WIDE];
     double reach = 0;
     rill_tensor *x, *y;
-    rill_tape_record(m->tape, false);
     rill_dataset_batch(d, m->tape, 0, rill_dataset_len(d), &x, &y);
     for (int64_t i = 0; i < rill_numel(x); i++)
         reach = fmax(reach, 1.05 * fabs(rill_at(x, i)));
@@ -534,23 +530,24 @@ static void draw(model *m, const rill_dataset *d)
             printf("\n");
     }
     for (int c = 0; c < rill_dataset_classes(d); c++) {
-        paint(c, ' ');
+        paint(c, (char)('A' + c % 26));
         printf(" %s   ", rill_dataset_class_name(d, c));
     }
-    printf(" capitals: wrong\n\n");
+    printf("(capitals: rows mistaken)\n\n");
     rill_tape_reset(m->tape);
 }
 
+/* What the kept weights make of rows that had no say in them. */
 static void report(model *m, const rill_dataset *test)
 {
     int classes = rill_dataset_classes(test);
-    const char **names = rill_tape_alloc(m->kept, classes * sizeof *names);
-    int64_t *confusion = rill_tape_alloc(
-        m->kept, (size_t)classes * classes * sizeof *confusion);
+    size_t n = (size_t)classes;
+    const char **names = rill_tape_alloc(m->kept, n * sizeof *names);
+    int64_t *confusion = rill_tape_alloc(m->kept, n * n * sizeof *confusion);
+    double accuracy;
+    memset(confusion, 0, n * n * sizeof *confusion);
     for (int c = 0; c < classes; c++)
         names[c] = rill_dataset_class_name(test, c);
-    memset(confusion, 0, (size_t)classes * classes * sizeof *confusion);
-    double accuracy;
     evaluate(m, test, &accuracy, confusion);
     if (rill_dataset_features(test) == 2)
         draw(m, test);
@@ -560,6 +557,7 @@ static void report(model *m, const rill_dataset *test)
 
 int main(int argc, char **argv)
 {
+    terminal = isatty(STDOUT_FILENO);
     take_all(argc, argv);
     rill_rng r = { .seed = (uint64_t)set.seed };
     parts d = load(&r);

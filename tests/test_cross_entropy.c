@@ -223,6 +223,51 @@ START_TEST(every_combination_of_options)
 }
 END_TEST
 
+/* Few classes go many rows side by side: every count of classes around a
+ * register's width, rows that do not fill one, ignored rows among them. */
+START_TEST(many_rows_of_few_classes)
+{
+    enum { ROWS = 75, MOST = 18 };
+    rill_rng rng = { .seed = 21 };
+    for (int k = 0; k < 2 * MOST; k++) {
+        rill_dtype dtype = k % 2 ? RILL_F32 : RILL_F64;
+        double z[ROWS * MOST], gz[MOST], lse, weight, total = 0, n = 0;
+        double tol = dtype == RILL_F32 ? 2e-6 : 1e-13;
+        int y[ROWS], c = k / 2 + 1;
+        int32_t target[ROWS];
+        reference r = { .n = ROWS, .c = c, .inner = 1, .z = z, .y = y,
+                        .ignore = -100 };
+        for (int i = 0; i < ROWS * c; i++)
+            z[i] = (float)(4 * rill_rng_normal(&rng));
+        for (int i = 0; i < ROWS; i++) {
+            y[i] = i % 5 == 3 ? -100 : (int)rill_rng_below(&rng, (unsigned)c);
+            target[i] = y[i];
+        }
+        z[13 * c] = NAN; /* in an ignored row */
+        rill_tensor *losses;
+        rill_tensor *x = rill_watch(tape, rill_from(tape, z, dtype,
+                                                    RILL_SHAPE(ROWS, c)));
+        rill_tensor *loss = rill_cross_entropy(
+            tape, x, rill_view(tape, target, RILL_I32, RILL_SHAPE(ROWS)),
+            &(rill_cross_entropy_opts){ .losses = &losses });
+        ck_assert(rill_backward(tape, loss, NULL));
+        for (int i = 0; i < ROWS; i++)
+            n += y[i] != -100;
+        for (int i = 0; i < ROWS; i++) {
+            double want = reference_row(&r, i, 0, gz, &lse, &weight);
+            total += want / n;
+            ASSERT_NEAR(rill_at(losses, i), want, tol);
+            for (int j = 0; j < c; j++) {
+                double g = rill_at(rill_grad(tape, x), i * c + j);
+                ASSERT_NEAR(g * n, gz[j], tol);
+                ck_assert(y[i] != -100 || g == 0);
+            }
+        }
+        ASSERT_NEAR(rill_item(loss), total, tol);
+    }
+}
+END_TEST
+
 /* ---- numerically right ------------------------------------------------------ */
 
 /* One sample that is wrong by `gap`: the true gradient on the target is
@@ -609,6 +654,7 @@ int main(void)
 {
     return HARNESS_RUN(
         "cross_entropy", every_combination_of_options,
+        many_rows_of_few_classes,
         a_confident_mistake_keeps_its_gradient,
         rows_of_the_gradient_sum_to_zero,
         a_shift_of_all_logits_changes_nothing,

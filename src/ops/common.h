@@ -79,6 +79,8 @@ typedef struct {
 bool rill_reduce(rill_tape *t, const char *op, const rill_tensor *x,
                  rill_dims dims, bool keepdim, rill_reduction_view *v);
 
+double rill_sum_all(rill_tape *t, const rill_tensor *x);
+
 /* ---- matrices ----------------------------------------------------------- */
 
 /* c[m, n] = a[m, k] b[k, n], a and b stored transposed or not, the rows of

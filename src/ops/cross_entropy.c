@@ -16,61 +16,132 @@
  * for dloss = 1 behind while a row is still in cache; a loss at the root
  * hands that buffer on as it is. An ignored position's gradient is exactly
  * 0: it is selected away, never multiplied by 0. */
-#ifdef REAL
+#include "common.h"
 
-/* One position: its loss, lse, and gradient (or only e^(z - max)) in g. k is
- * the mass but for the target's own part `own` at class y (none where y < 0);
- * NULL where only that part is. */
+#ifndef REAL
+/* What the kernels are given, and what the node keeps. */
+typedef struct {
+    rill_class_view v; /* positions, classes, targets, weights */
+    const void *logits, *probs; /* probs: NULL with class indices */
+    double label_smoothing, z_loss;
+    double scale; /* of a position's gradient, for dloss = 1 */
+    void *losses, *lse, *grad; /* grad: NULL where not wanted */
+    bool each;                 /* reduction none */
+    double denominator;
+    rill_shape rows; /* the logits' shape with one class */
+    size_t scratch_rows, part; /* rows of classes and positions, of a part */
+    void *scratch;
+    int isa;
+    rill_dtype dtype;
+} cross_entropy_args;
+#define KERNEL_FILE "../ops/cross_entropy.c"
+#include "../tensor/each_kernel.h"
+#endif
+
+#ifdef REAL
+#include "kernel_vector.h"
+
+/* One position: its loss, its lse, and where g is not NULL its gradient. k is
+ * the mass but for the target's own part, which class y has (none where y is
+ * negative); NULL where only that part is. */
 static void FN(cross_entropy_row)(const cross_entropy_args *a, const REAL *z,
                                   const REAL *k, int32_t y, REAL *g,
                                   REAL *loss, REAL *lse)
 {
-    const REAL *w = a->weight, scale = (REAL)a->scale;
-    size_t n = a->classes;
-    REAL max = -(REAL)INFINITY, sum = 0, K = 0, far = 0;
+    const REAL *w = a->v.weight ? a->v.weight->data : NULL;
+    REAL scale = (REAL)a->scale, z_loss = (REAL)a->z_loss, own = 0;
+    size_t n = a->v.classes;
+    REAL max = -(REAL)INFINITY, sum = 0, mass = 0, far = 0;
     SIMD_REDUCE(max, max) for (size_t c = 0; c < n; c++)
         max = z[c] > max ? z[c] : max;
-    SIMD_REDUCE(+, sum) for (size_t c = 0; c < n; c++) {
-        REAL e = FN(math_exp)(z[c] - max);
-        g[c] = e;
-        sum += e;
-    }
+    if (g)
+        SIMD_REDUCE(+, sum) for (size_t c = 0; c < n; c++) {
+            REAL e = FN(math_exp)(z[c] - max);
+            g[c] = e;
+            sum += e;
+        }
+    else
+        SIMD_REDUCE(+, sum) for (size_t c = 0; c < n; c++)
+            sum += FN(math_exp)(z[c] - max);
     if (k)
-        SIMD_REDUCE(+, K, far) for (size_t c = 0; c < n; c++) {
-            K += k[c];
+        SIMD_REDUCE(+, mass, far) for (size_t c = 0; c < n; c++) {
+            mass += k[c];
             far += k[c] * (max - z[c]);
         }
-    REAL log_sum = (REAL)log((double)sum), own = 0;
-    *loss = K * log_sum + far;
+    REAL log_sum = FN(math_log)(sum);
+    *loss = k ? mass * log_sum + far : 0;
     *lse = log_sum + max;
     if (y >= 0) {
         own = (REAL)(1 - a->label_smoothing) * (w ? w[y] : 1);
-        *loss = own * (log_sum + (max - z[y])) + (k ? *loss : 0);
-        K += own;
+        *loss += own * (log_sum + (max - z[y]));
+        mass += own;
     }
-    if (a->z_loss != 0) {
-        *loss += (REAL)a->z_loss * *lse * *lse;
-        K += 2 * (REAL)a->z_loss * *lse;
+    if (z_loss != 0) {
+        *loss += z_loss * *lse * *lse;
+        mass += 2 * z_loss * *lse;
     }
-    if (!a->grad)
-        return;
-    REAL f = scale * K / sum;
-    if (k)
+    REAL f = scale * mass / sum;
+    if (g && k)
         SIMD for (size_t c = 0; c < n; c++)
             g[c] = g[c] * f - scale * k[c];
-    else
+    else if (g)
         SIMD for (size_t c = 0; c < n; c++)
             g[c] *= f;
-    if (y >= 0)
+    if (g && y >= 0)
         g[y] -= scale * own;
 }
 
-/* Row i of x [n, classes, inner], its classes `inner` apart, as a plain one. */
+/* LANES positions side by side, for at most LANES classes: rows are read and
+ * written LANES wide, so what a row spills is the next row's to overwrite. */
+static void FN(cross_entropy_lanes)(const cross_entropy_args *a, size_t i)
+{
+    FN(vector) r[LANES];
+    REAL e[LANES][LANES], max[LANES], sum[LANES], at[LANES], f[LANES];
+    size_t n = a->v.classes;
+    const REAL *z = (const REAL *)a->logits + i * n, scale = (REAL)a->scale;
+    const int32_t *y = a->v.target + i, ignore = a->v.ignore_index;
+    REAL *loss = (REAL *)a->losses + i, *lse = (REAL *)a->lse + i;
+#pragma GCC unroll 16
+    for (size_t l = 0; l < LANES; l++)
+        r[l] = *(const FN(vector) *)(z + l * n);
+    FN(transpose)(r);
+    memcpy(e, r, sizeof e);
+    SIMD for (size_t l = 0; l < LANES; l++)
+        max[l] = e[0][l], sum[l] = at[l] = 0;
+    for (size_t c = 1; c < n; c++)
+        SIMD for (size_t l = 0; l < LANES; l++)
+            max[l] = e[c][l] > max[l] ? e[c][l] : max[l];
+    for (size_t c = 0; c < n; c++)
+        SIMD for (size_t l = 0; l < LANES; l++) {
+            at[l] = y[l] == (int32_t)c ? max[l] - e[c][l] : at[l];
+            sum[l] += e[c][l] = FN(math_exp)(e[c][l] - max[l]);
+        }
+    SIMD for (size_t l = 0; l < LANES; l++) {
+        REAL log_sum = FN(math_log)(sum[l]);
+        loss[l] = y[l] == ignore ? 0 : log_sum + at[l];
+        lse[l] = y[l] == ignore ? 0 : log_sum + max[l];
+        f[l] = scale / sum[l];
+    }
+    if (!a->grad)
+        return;
+    for (size_t c = 0; c < n; c++)
+        SIMD for (size_t l = 0; l < LANES; l++) {
+            REAL g = e[c][l] * f[l] - (y[l] == (int32_t)c ? scale : 0);
+            e[c][l] = y[l] == ignore ? 0 : g;
+        }
+    memcpy(r, e, sizeof e);
+    FN(transpose)(r);
+#pragma GCC unroll 16
+    for (size_t l = 0; l < LANES; l++)
+        *(FN(vector) *)((REAL *)a->grad + (i + l) * n) = r[l];
+}
+
+/* The classes of position i of x [outer, classes, inner] as a plain row. */
 static const REAL *FN(cross_entropy_gather)(const cross_entropy_args *a,
                                             const void *x, size_t i,
                                             REAL *row)
 {
-    size_t n = a->classes, inner = a->inner;
+    size_t n = a->v.classes, inner = a->v.inner;
     const REAL *from = (const REAL *)x + i / inner * n * inner + i % inner;
     if (inner == 1)
         return from;
@@ -83,86 +154,67 @@ static const REAL *FN(cross_entropy_gather)(const cross_entropy_args *a,
 static const REAL *FN(cross_entropy_mass)(const cross_entropy_args *a,
                                           size_t i, REAL *k)
 {
-    const REAL *w = a->weight;
-    size_t n = a->classes;
+    const REAL *w = a->v.weight ? a->v.weight->data : NULL;
+    size_t n = a->v.classes;
     REAL keep = (REAL)(1 - a->label_smoothing);
     REAL even = n ? (REAL)(a->label_smoothing / (double)n) : 0;
-    if (a->probs) {
-        const REAL *q = FN(cross_entropy_gather)(a, a->probs, i, k);
-        for (size_t c = 0; c < n; c++)
-            k[c] = keep * q[c] + even;
-    } else if (a->label_smoothing > 0) {
-        for (size_t c = 0; c < n; c++)
-            k[c] = even;
-    } else {
+    if (!a->probs && a->label_smoothing == 0)
         return NULL;
-    }
-    for (size_t c = 0; w && c < n; c++)
-        k[c] *= w[c];
+    const REAL *q = a->probs ? FN(cross_entropy_gather)(a, a->probs, i, k)
+                             : NULL;
+    for (size_t c = 0; c < n; c++)
+        k[c] = (q ? keep * q[c] + even : even) * (w ? w[c] : 1);
     return k;
 }
 
-static void FN(cross_entropy)(const cross_entropy_args *a)
+/* A part of the positions. */
+static void FN(cross_entropy)(const cross_entropy_args *a, size_t part)
 {
-    size_t n = a->classes, inner = a->inner;
-    REAL *z_row = a->scratch, *k_row = z_row + n, *g_row = k_row + n;
+    size_t n = a->v.classes, inner = a->v.inner, i = part * a->part;
+    size_t end = i + a->part < a->v.positions ? i + a->part : a->v.positions;
+    REAL *k_row = (REAL *)a->scratch + part * a->scratch_rows * n;
+    REAL *z_row = k_row + n, *g_row = z_row + n;
     REAL *losses = a->losses, *lse = a->lse, *grad = a->grad;
-    for (size_t i = 0; i < a->positions; i++) {
+    if (n <= LANES && n > 0 && inner == 1 && !a->probs && !a->v.weight &&
+        a->label_smoothing == 0 && a->z_loss == 0)
+        for (; (i + LANES - 1) * n + LANES <= end * n; i += LANES)
+            FN(cross_entropy_lanes)(a, i);
+    for (; i < end; i++) {
         REAL *to = grad ? grad + i / inner * n * inner + i % inner : NULL;
-        REAL *g = grad && inner == 1 ? to : g_row;
+        REAL *g = grad && inner > 1 ? g_row : to;
         const REAL *z = FN(cross_entropy_gather)(a, a->logits, i, z_row);
-        int32_t y = a->target ? a->target[i] : -1;
-        bool ignored = a->target && y == a->ignore_index;
+        int32_t y = a->probs ? -1 : a->v.target[i];
+        bool ignored = !a->probs && y == a->v.ignore_index;
         if (ignored)
             losses[i] = lse[i] = 0;
         else
             FN(cross_entropy_row)(a, z, FN(cross_entropy_mass)(a, i, k_row),
                                   y, g, &losses[i], &lse[i]);
-        for (size_t c = 0; ignored && c < n; c++)
+        for (size_t c = 0; g && ignored && c < n; c++)
             g[c] = 0;
         for (size_t c = 0; grad && inner > 1 && c < n; c++)
             to[c * inner] = g[c];
     }
 }
 
-/* g = dloss g, dloss one number or one a position; ignored ones stay 0. */
+/* out = dloss grad, dloss one number or one a position; ignored ones stay
+ * 0. */
 static void FN(cross_entropy_scale)(const cross_entropy_args *a,
-                                    const void *gy, bool each, void *out)
+                                    const void *gy, void *out)
 {
     const REAL *d = gy, *g = a->grad;
     REAL *gx = out;
-    size_t n = a->classes, inner = a->inner;
-    for (size_t i = 0; i < a->positions; i++) {
+    size_t n = a->v.classes, inner = a->v.inner;
+    for (size_t i = 0; i < a->v.positions; i++) {
         size_t at = i / inner * n * inner + i % inner;
-        bool ignored = a->target && a->target[i] == a->ignore_index;
-        REAL s = each ? d[i] : *d;
+        bool ignored = !a->probs && a->v.target[i] == a->v.ignore_index;
+        REAL s = a->each ? d[i] : *d;
         for (size_t c = 0; c < n; c++, at += inner)
             gx[at] = ignored ? 0 : s * g[at];
     }
 }
 
 #else
-#include "common.h"
-
-/* What the kernels are given, and what the node keeps. */
-typedef struct {
-    const void *logits, *probs, *weight;
-    const int32_t *target;          /* NULL with probs */
-    size_t positions, classes, inner; /* logits are [n, classes, inner] */
-    int32_t ignore_index;
-    double label_smoothing, z_loss;
-    double scale; /* of a position's gradient, for dloss = 1 */
-    void *losses, *lse, *grad, *scratch; /* grad: NULL where not wanted */
-    bool each;                           /* reduction none */
-    double denominator;
-    int dim; /* of the classes */
-    rill_shape rows; /* the logits' shape with one class */
-    const rill_tensor *weight_tensor;
-} cross_entropy_args;
-
-#define KERNEL_FILE "../ops/cross_entropy.c"
-#include "../tensor/each_kernel.h"
-
 KERNELS(cross_entropy)
 KERNELS(cross_entropy_scale)
 
@@ -174,8 +226,8 @@ static rill_tensor *cross_entropy_taken(rill_tape *t,
 {
     rill_tensor *mask = rill_empty(t, RILL_I32, a->rows);
     int32_t *m = rill_write(mask);
-    for (size_t i = 0; m && i < a->positions; i++)
-        m[i] = a->target[i] != a->ignore_index;
+    for (size_t i = 0; m && i < a->v.positions; i++)
+        m[i] = a->v.target[i] != a->v.ignore_index;
     return mask;
 }
 
@@ -184,11 +236,11 @@ static rill_tensor *cross_entropy_weights(rill_tape *t,
                                           const cross_entropy_args *a,
                                           rill_dtype dtype)
 {
-    rill_shape s = { .ndim = a->rows.ndim - a->dim };
+    rill_shape s = { .ndim = a->rows.ndim - a->v.dim };
     for (int d = 0; d < s.ndim; d++)
         s.dim[d] = 1;
-    s.dim[0] = (int64_t)a->classes;
-    return a->weight_tensor ? rill_reshape(t, a->weight_tensor, s)
+    s.dim[0] = (int64_t)a->v.classes;
+    return a->v.weight ? rill_reshape(t, a->v.weight, s)
                             : rill_full(t, 1, dtype, s);
 }
 
@@ -199,14 +251,14 @@ static rill_tensor *cross_entropy_k(rill_tape *t, const rill_node *n,
     const rill_tensor *z = rill_node_input(n, 0), *q = rill_node_input(n, 1);
     rill_tensor *w = cross_entropy_weights(t, a, z->dtype);
     double s = a->label_smoothing;
-    double even = a->classes ? s / (double)a->classes : 0;
+    double even = a->v.classes ? s / (double)a->v.classes : 0;
     if (a->probs)
         return rill_mul(t, w, rill_add_scalar(t, rill_scale(t, q, 1 - s),
                                               even));
     /* own part: (1 - s) w[y] at class y, by comparing y with 0, 1, ... */
     rill_tensor *classes = rill_empty(t, RILL_I32, rill_shape_of(w));
     int32_t *c = rill_write(classes);
-    for (size_t i = 0; c && i < a->classes; i++)
+    for (size_t i = 0; c && i < a->v.classes; i++)
         c[i] = (int32_t)i;
     rill_tensor *y = rill_reshape(t, q, a->rows);
     rill_tensor *none = rill_zeros(t, z->dtype, RILL_SCALAR);
@@ -222,25 +274,25 @@ static RULE(cross_entropy_backward)
     const rill_tensor *z = rill_node_input(n, 0), *r = gy;
     r = a->each ? rill_reshape(t, r, a->rows)
                 : rill_scale(t, r, 1 / a->denominator);
-    if (a->target) { /* select, so that no NaN of an ignored row comes by */
+    if (!a->probs) { /* select, so that no NaN of an ignored row comes by */
         rill_tensor *none = rill_zeros(t, z->dtype, RILL_SCALAR);
         rill_tensor *taken = cross_entropy_taken(t, a);
         z = rill_where(t, taken, z, none);
         r = rill_where(t, taken, r, none);
     }
-    rill_reduce_opts over = { .dims = RILL_DIMS(a->dim), .keepdim = true };
+    rill_reduce_opts over = { .dims = RILL_DIMS(a->v.dim), .keepdim = true };
     if (rill_node_wants(n, 0)) {
         rill_tensor *k = cross_entropy_k(t, n, a);
         rill_tensor *K = rill_sum(t, k, &over);
         if (a->z_loss != 0)
             K = rill_add(t, K, rill_scale(t, rill_logsumexp(t, z, &over),
                                           2 * a->z_loss));
-        rill_tensor *p = rill_softmax(t, z, a->dim);
+        rill_tensor *p = rill_softmax(t, z, a->v.dim);
         gx[0] = rill_mul(t, r, rill_sub(t, rill_mul(t, p, K), k));
     }
     if (rill_node_wants(n, 1)) {
         rill_tensor *w = cross_entropy_weights(t, a, z->dtype);
-        rill_tensor *far = rill_neg(t, rill_log_softmax(t, z, a->dim));
+        rill_tensor *far = rill_neg(t, rill_log_softmax(t, z, a->v.dim));
         gx[1] = rill_mul(t, rill_scale(t, r, 1 - a->label_smoothing),
                          rill_mul(t, w, far));
     }
@@ -260,8 +312,7 @@ static RULE(cross_entropy_fused)
     }
     rill_tensor *g = rill_empty(t, z->dtype, z->shape);
     if (g)
-        KERNEL(cross_entropy_scale, t->isa, z->dtype)(a, gy->data, a->each,
-                                                      g->data);
+        KERNEL(cross_entropy_scale, t->isa, z->dtype)(a, gy->data, g->data);
     gx[0] = g;
 }
 
@@ -270,7 +321,7 @@ static const rill_op cross_entropy_op = {
     cross_entropy_backward, cross_entropy_fused, 0
 };
 
-/* ---- the checks --------------------------------------------------------- */
+/* ---- the op ------------------------------------------------------------- */
 
 static bool cross_entropy_options(rill_tape *t, const char *op,
                                   const rill_cross_entropy_opts *o)
@@ -294,145 +345,80 @@ static bool cross_entropy_options(rill_tape *t, const char *op,
     return true;
 }
 
-static bool cross_entropy_weight(rill_tape *t, const char *op,
-                                 const rill_tensor *z, const rill_tensor *w,
-                                 int64_t classes)
+static void cross_entropy_part(void *context, int64_t part)
 {
-    if (!rill_usable_float(t, op, "weight", w) ||
-        !rill_same_dtype(t, op, "logits", z, "weight", w))
+    const cross_entropy_args *a = context;
+    KERNEL(cross_entropy, a->isa, a->dtype)(a, (size_t)part);
+}
+
+/* Runs the kernel in parts of some 2^15 logits, at most 64. */
+static bool cross_entropy_run(rill_tape *t, cross_entropy_args *a)
+{
+    size_t all = a->v.positions, n = a->v.classes ? a->v.classes : 1;
+    bool mass = a->probs || a->label_smoothing > 0;
+    a->part = (1 << 15) / n + 1;
+    a->part = a->part < all / 64 + 1 ? all / 64 + 1 : a->part;
+    size_t parts = (all + a->part - 1) / a->part;
+    a->scratch_rows = a->v.inner > 1 ? 3 : mass;
+    size_t bytes = parts * a->scratch_rows * n * rill_dtype_size(a->dtype);
+    a->scratch = rill_tape_alloc(t, bytes);
+    if (!a->scratch)
         return false;
-    if (w->shape.ndim != 1 || w->shape.dim[0] != classes)
-        return rill_fail(t, "%s: weight is %s, one for each of %" PRId64
-                         " classes is wanted", op, RILL_TEXT(w), classes);
-    if (w->variable || (w->node && w->node->wants))
-        return rill_fail(t, "%s: no gradient flows to weight: detach it", op);
+    rill_share((int64_t)parts, cross_entropy_part, a);
     return true;
-}
-
-/* Every target a class or ignored; and the sum of the weights that count. */
-static bool cross_entropy_targets(rill_tape *t, const char *op,
-                                  const cross_entropy_args *a,
-                                  const rill_tensor *y)
-{
-    for (size_t i = 0; i < a->positions; i++) {
-        int32_t v = a->target[i];
-        if (v != a->ignore_index && (v < 0 || (size_t)v >= a->classes))
-            return rill_fail(t, "%s: target %d at %s %zu is not in [0, %zu)",
-                             op, (int)v, y->shape.ndim > 1 ? "element" : "row",
-                             i, a->classes);
-    }
-    return true;
-}
-
-static double cross_entropy_denominator(const cross_entropy_args *a)
-{
-    double sum = 0;
-    if (!a->target)
-        return (double)a->positions;
-    for (size_t i = 0; i < a->positions; i++)
-        if (a->target[i] != a->ignore_index)
-            sum += a->weight_tensor ? rill_at(a->weight_tensor, a->target[i])
-                                    : 1;
-    return sum;
-}
-
-/* Fills in the sizes from the logits and checks the target's against them. */
-static bool cross_entropy_shapes(rill_tape *t, const char *op,
-                                 const rill_tensor *z, const rill_tensor *y,
-                                 cross_entropy_args *a)
-{
-    if (z->shape.ndim == 0)
-        return rill_fail(t, "%s: logits have no dimension: [C] or [N, C, "
-                         "...] is wanted", op);
-    rill_shape wanted = { 0 };
-    a->dim = z->shape.ndim > 1;
-    a->rows = z->shape;
-    a->rows.dim[a->dim] = 1;
-    a->classes = (size_t)z->shape.dim[a->dim];
-    a->positions = a->inner = 1;
-    for (int d = 0; d < z->shape.ndim; d++) {
-        if (d == a->dim)
-            continue;
-        wanted.dim[wanted.ndim++] = z->shape.dim[d];
-        a->positions *= (size_t)z->shape.dim[d];
-        if (d > a->dim)
-            a->inner *= (size_t)z->shape.dim[d];
-    }
-    if (!a->target)
-        wanted = z->shape;
-    if (!rill_shape_equal(&wanted, &y->shape))
-        return rill_fail(t, "%s: logits are %s but %s %s: %s is wanted", op,
-                         RILL_TEXT(z),
-                         a->target ? "target is" : "probs are", RILL_TEXT(y),
-                         RILL_SHAPE_TEXT(wanted));
-    if (a->positions == 0)
-        a->inner = 1;
-    return true;
-}
-
-/* ---- the op ------------------------------------------------------------- */
-
-/* The positions' losses reduced, as a tensor; sums go in double. */
-static rill_tensor *cross_entropy_reduce(rill_tape *t,
-                                         const cross_entropy_args *a,
-                                         const rill_tensor *losses, bool mean)
-{
-    double sum = 0;
-    for (int64_t i = 0; i < losses->numel; i++)
-        sum += rill_at(losses, i);
-    /* the smoothing term alone over no weight at all is NaN in PyTorch too */
-    if (mean && a->label_smoothing > 0 && a->target && a->denominator == 0)
-        sum = NAN;
-    return rill_full(t, mean ? sum / a->denominator : sum, losses->dtype,
-                     RILL_SCALAR);
 }
 
 static rill_tensor *cross_entropy(rill_tape *t, const char *op,
                                   const rill_tensor *z, const rill_tensor *y,
                                   const rill_cross_entropy_opts *o,
-                                  cross_entropy_args *a)
+                                  cross_entropy_args a)
 {
-    rill_shape rows = a->rows;
-    for (int d = a->dim; d < rows.ndim - 1; d++)
-        rows.dim[d] = rows.dim[d + 1];
-    rows.ndim--;
     if (z->op && z->op->flags & RILL_OP_IS_SOFTMAX)
         rill_warn(t, "%s: its logits come from %s, but it applies "
                      "log_softmax itself: give it the logits", op,
                   z->op->name);
-    rill_tensor *losses = rill_empty(t, z->dtype, rows);
-    rill_tensor *lse = rill_empty(t, z->dtype, rows);
-    bool grad = t->recording && rill_wants(t, z);
-    rill_tensor *g = grad ? rill_like(t, z) : NULL;
-    a->scratch = rill_tape_alloc(t, 3 * a->classes *
-                                        rill_dtype_size(z->dtype));
-    if (!losses || !lse || (grad && !g) || !a->scratch)
+    rill_tensor *losses = rill_empty(t, z->dtype, a.v.shape);
+    rill_tensor *lse = rill_empty(t, z->dtype, a.v.shape);
+    bool wanted = t->recording && rill_wants(t, z);
+    rill_tensor *g = wanted ? rill_like(t, z) : NULL;
+    if (!losses || !lse || (wanted && !g))
         return NULL;
     bool mean = o->reduction == RILL_MEAN;
-    double own = cross_entropy_denominator(a);
-    a->denominator = !mean ? 1 : o->denominator > 0 ? o->denominator : own;
-    a->scale = 1 / a->denominator;
-    a->each = o->reduction == RILL_NONE;
-    a->losses = losses->data;
-    a->lse = lse->data;
-    a->grad = g ? g->data : NULL;
-    KERNEL(cross_entropy, t->isa, z->dtype)(a);
+    double own = a.probs ? (double)a.v.positions : rill_class_total(&a.v);
+    a.denominator = !mean ? 1 : o->denominator > 0 ? o->denominator : own;
+    a.scale = 1 / a.denominator;
+    a.each = o->reduction == RILL_NONE;
+    a.label_smoothing = o->label_smoothing;
+    a.z_loss = o->z_loss;
+    a.logits = z->data;
+    a.losses = losses->data;
+    a.lse = lse->data;
+    a.grad = g ? g->data : NULL;
+    a.isa = t->isa;
+    a.dtype = z->dtype;
+    a.rows = z->shape;
+    a.rows.dim[a.v.dim] = 1;
+    if (!cross_entropy_run(t, &a))
+        return NULL;
+    rill_tensor *loss = losses;
+    if (a.each) { /* what is handed out on the side is not recorded */
+        loss = rill_tensor_over(t, losses->data, z->dtype, a.v.shape);
+    } else {
+        double sum = rill_sum_all(t, losses) / a.denominator;
+        /* PyTorch: smoothing alone, over no weight at all, is NaN too */
+        if (!a.probs && a.label_smoothing > 0 && a.denominator == 0)
+            sum = NAN;
+        loss = rill_full(t, sum, z->dtype, RILL_SCALAR);
+    }
     if (o->losses)
         *o->losses = losses;
     if (o->lse)
         *o->lse = lse;
     if (o->denominator_used)
-        *o->denominator_used = a->denominator;
-    rill_tensor *loss = losses;
-    if (a->each && o->losses) /* what is handed out is not recorded */
-        loss = rill_tensor_over(t, losses->data, losses->dtype, rows);
-    else if (!a->each)
-        loss = cross_entropy_reduce(t, a, losses, mean);
-    void *kept = rill_attrs(t, a, sizeof *a);
+        *o->denominator_used = a.denominator;
+    void *kept = rill_attrs(t, &a, sizeof a);
     return loss && kept ? rill_record(t, &cross_entropy_op, loss,
-                                      INPUTS(z, y),
-                                      kept)
-                        : NULL;
+                                      INPUTS(z, y), kept) : NULL;
 }
 
 /* The cross entropy of softmax(logits) against class indices. logits: [C],
@@ -449,8 +435,7 @@ rill_tensor *rill_cross_entropy(rill_tape *t, const rill_tensor *logits,
                                 const rill_cross_entropy_opts *opts)
 {
     static const char op[] = "cross_entropy";
-    static const rill_cross_entropy_opts none = { 0 };
-    const rill_cross_entropy_opts *o = opts ? opts : &none;
+    const rill_cross_entropy_opts none = { 0 }, *o = opts ? opts : &none;
     if (!rill_usable_float(t, op, "logits", logits) ||
         !rill_usable(t, op, "target", target) ||
         !cross_entropy_options(t, op, o))
@@ -459,19 +444,14 @@ rill_tensor *rill_cross_entropy(rill_tape *t, const rill_tensor *logits,
         return rill_fail(t, "%s: target is %s, class indices are int32: for "
                          "probabilities there is cross_entropy_probs", op,
                          rill_dtype_name(target->dtype));
-    cross_entropy_args a = {
-        .logits = logits->data, .target = target->data,
-        .ignore_index = o->ignore_index ? *o->ignore_index : -100,
-        .label_smoothing = o->label_smoothing, .z_loss = o->z_loss,
-        .weight = o->weight ? o->weight->data : NULL,
-        .weight_tensor = o->weight
-    };
-    if (!cross_entropy_shapes(t, op, logits, target, &a) ||
-        (o->weight && !cross_entropy_weight(t, op, logits, o->weight,
-                                            (int64_t)a.classes)) ||
-        !cross_entropy_targets(t, op, &a, target))
+    cross_entropy_args a = { 0 };
+    a.v.ignore_index = o->ignore_index ? *o->ignore_index : -100;
+    if (!rill_class_layout(t, op, "logits", logits, &a.v) ||
+        (o->weight &&
+         !rill_class_weight(t, op, "logits", logits, o->weight, &a.v)) ||
+        !rill_class_target(t, op, "logits", logits, target, &a.v))
         return NULL;
-    return cross_entropy(t, op, logits, target, o, &a);
+    return cross_entropy(t, op, logits, target, o, a);
 }
 
 /* The cross entropy of softmax(logits) against class probabilities, which
@@ -486,8 +466,7 @@ rill_tensor *rill_cross_entropy_probs(rill_tape *t,
                                       const rill_cross_entropy_opts *opts)
 {
     static const char op[] = "cross_entropy_probs";
-    static const rill_cross_entropy_opts none = { 0 };
-    const rill_cross_entropy_opts *o = opts ? opts : &none;
+    const rill_cross_entropy_opts none = { 0 }, *o = opts ? opts : &none;
     if (!rill_usable_float(t, op, "logits", logits) ||
         !rill_usable(t, op, "probs", probs) ||
         !cross_entropy_options(t, op, o))
@@ -500,17 +479,16 @@ rill_tensor *rill_cross_entropy_probs(rill_tape *t,
     if (o->ignore_index && *o->ignore_index >= 0)
         return rill_fail(t, "%s: ignore_index %d: a target of probabilities "
                          "has no index to ignore", op, (int)*o->ignore_index);
-    cross_entropy_args a = {
-        .logits = logits->data, .probs = probs->data,
-        .label_smoothing = o->label_smoothing, .z_loss = o->z_loss,
-        .weight = o->weight ? o->weight->data : NULL,
-        .weight_tensor = o->weight
-    };
-    if (!cross_entropy_shapes(t, op, logits, probs, &a) ||
-        (o->weight && !cross_entropy_weight(t, op, logits, o->weight,
-                                            (int64_t)a.classes)))
+    cross_entropy_args a = { .probs = probs->data };
+    if (!rill_class_layout(t, op, "logits", logits, &a.v) ||
+        (o->weight &&
+         !rill_class_weight(t, op, "logits", logits, o->weight, &a.v)))
         return NULL;
-    return cross_entropy(t, op, logits, probs, o, &a);
+    if (!rill_shape_equal(&logits->shape, &probs->shape))
+        return rill_fail(t, "%s: logits are %s but probs are %s: %s is wanted",
+                         op, RILL_TEXT(logits), RILL_TEXT(probs),
+                         RILL_TEXT(logits));
+    return cross_entropy(t, op, logits, probs, o, a);
 }
 
 #endif

@@ -59,9 +59,14 @@ bool rill_class_target(rill_tape *t, const char *op, const char *name,
                          op, name, RILL_TEXT(scores), RILL_TEXT(target),
                          RILL_SHAPE_TEXT(v->shape));
     v->target = target->data;
-    for (size_t i = 0; i < v->positions; i++) {
+    int32_t bad = 0, classes = (int32_t)v->classes;
+    for (size_t i = 0; i < v->positions; i++) { /* no branch: it vectorises */
         int32_t y = v->target[i];
-        if (y != v->ignore_index && (y < 0 || (size_t)y >= v->classes))
+        bad |= (y != v->ignore_index) & ((y < 0) | (y >= classes));
+    }
+    for (size_t i = 0; bad && i < v->positions; i++) {
+        int32_t y = v->target[i];
+        if (y != v->ignore_index && (y < 0 || y >= classes))
             return rill_fail(t, "%s: target %d at %s %zu is not in [0, %zu)",
                              op, (int)y, v->shape.ndim > 1 ? "element" : "row",
                              i, v->classes);
@@ -89,8 +94,11 @@ bool rill_class_weight(rill_tape *t, const char *op, const char *name,
 double rill_class_total(const rill_class_view *v)
 {
     double sum = 0;
-    for (size_t i = 0; i < v->positions; i++)
+    int64_t taken = 0;
+    for (size_t i = 0; !v->weight && i < v->positions; i++)
+        taken += v->target[i] != v->ignore_index;
+    for (size_t i = 0; v->weight && i < v->positions; i++)
         if (v->target[i] != v->ignore_index)
-            sum += v->weight ? rill_at(v->weight, v->target[i]) : 1;
-    return sum;
+            sum += rill_at(v->weight, v->target[i]);
+    return v->weight ? sum : (double)taken;
 }

@@ -6,12 +6,13 @@
 #include "common.h"
 
 #ifdef REAL
-static void FN(sum_row)(const REAL *x, REAL *y, size_t n, double divisor)
+static void FN(sum_all)(const void *in, size_t n, double *sum)
 {
+    const REAL *x = in;
     double s = 0;
     SIMD_REDUCE(+, s) for (size_t i = 0; i < n; i++)
         s += (double)x[i];
-    *y = (REAL)(s / divisor);
+    *sum = s;
 }
 
 /* x [n, inner] to y [inner], COLUMNS at a time. */
@@ -36,21 +37,34 @@ static void FN(sum)(const rill_reduction_view *v, double divisor, void *out)
 {
     const REAL *x = v->x;
     REAL *y = out;
-    for (size_t o = 0; o < v->outer; o++)
-        if (v->inner == 1)
-            FN(sum_row)(x + o * v->n, y + o, v->n, divisor);
-        else
+    for (size_t o = 0; o < v->outer; o++) {
+        double s;
+        if (v->inner != 1) {
             FN(sum_columns)(x + o * v->n * v->inner, y + o * v->inner, v->n,
                             v->inner, divisor);
+            continue;
+        }
+        FN(sum_all)(x + o * v->n, v->n, &s);
+        y[o] = (REAL)(s / divisor);
+    }
 }
 
 #else
 KERNELS(sum)
+KERNELS(sum_all)
 
 typedef struct {
     rill_shape kept;
     double divisor;
 } sum_attrs;
+
+/* Every element of x, added up in double. */
+double rill_sum_all(rill_tape *t, const rill_tensor *x)
+{
+    double sum;
+    KERNEL(sum_all, t->isa, x->dtype)(x->data, (size_t)x->numel, &sum);
+    return sum;
+}
 
 static RULE(sum_backward)
 {
