@@ -49,7 +49,7 @@ static const struct {
     { "label", TEXT, &set.label, NULL, "COLUMN",
       "the class: a column's name, or its number from 0 or back from -1 "
       "[-1]" },
-    { "header", FLAG, &set.header, NULL, "",
+    { "header", FLAG, &set.header, NULL, NULL,
       "the first line of FILE names the columns" },
     { "test", TEXT, &set.test, NULL, "FILE",
       "rows to test on, in place of a part of the data" },
@@ -61,9 +61,9 @@ static const struct {
       "the widths of the hidden layers" },
     { "activation", CHOICE, &set.activation, "sigmoid",
       "sigmoid|tanh|relu|gelu|silu|softplus", "after each hidden layer" },
-    { "epochs", COUNT, &set.epochs, "500", "N",
+    { "epochs", COUNT, &set.epochs, "200", "N",
       "how often every training row is seen, at most" },
-    { "patience", COUNT, &set.patience, "100", "N",
+    { "patience", COUNT, &set.patience, "50", "N",
       "epochs without a better validation loss before it stops" },
     { "batch", COUNT, &set.batch, "64", "N", "rows a step" },
     { "lr", RATE, &set.lr, "0.01", "RATE", "the learning rate" },
@@ -107,8 +107,9 @@ static void print_help(void)
            "those of a CSV\nfile. In brackets: what is taken where nothing "
            "is said.\n\n", usage);
     for (int i = 0; i < N_OPTIONS; i++) {
-        printf("  --%s %s\n        %s", options[i].name, options[i].value,
-               options[i].help);
+        printf("  --%s%s%s\n        %s", options[i].name,
+               options[i].value ? " " : "",
+               options[i].value ? options[i].value : "", options[i].help);
         printf(options[i].preset ? " [%s]\n" : "\n", options[i].preset);
     }
 }
@@ -470,7 +471,7 @@ static void train(model *m, parts *d, rill_rng *r)
         show(&p, last);
     }
     if (!isfinite(p.validation))
-        stop(1, "the validation loss is %g: try a lower --lr", p.validation);
+        stop(1, "the loss is no longer finite: try a lower --lr");
     rill_params_restore(m->net);
     printf("\n%d epochs in %.2f s; the weights of epoch %d are kept, "
            "validation %.4f\n\n", p.epoch, seconds() - start, best.epoch,
@@ -499,13 +500,13 @@ static void paint(int region, char mark)
 }
 
 /* Draws which class the network sees where, for rows of two features; the
- * rows it is wrong about stand in it as capital letters of their class. */
+ * rows it mistakes stand in it as the capital letters of their classes. */
 static void draw(model *m, const rill_dataset *d)
 {
     enum { WIDE = 64, HIGH = 32 };
     static double at[HIGH * WIDE][2];
     static char mark[HIGH * WIDE];
-    double reach = 0;
+    double reach = 1e-6; /* how far from 0 the picture goes */
     rill_tensor *x, *y;
     rill_dataset_batch(d, m->tape, 0, rill_dataset_len(d), &x, &y);
     for (int64_t i = 0; i < rill_numel(x); i++)
@@ -533,7 +534,7 @@ static void draw(model *m, const rill_dataset *d)
         paint(c, (char)('A' + c % 26));
         printf(" %s   ", rill_dataset_class_name(d, c));
     }
-    printf("(capitals: rows mistaken)\n\n");
+    printf("(a capital: a row of that class, mistaken)\n\n");
     rill_tape_reset(m->tape);
 }
 

@@ -102,6 +102,7 @@ START_TEST(print)
     ck_assert_str_eq(printed((int64_t[]){ 50, 0, 0, 3, 47, 0, 0, 12, 0 }, 3,
                              (const char *[]){ "oak", "\xc3\xa4sche",
                                                "willow" }),
+                     "        predicted\n"
                      "true       oak   \xc3\xa4sche  willow  precision"
                      "  recall\n"
                      "oak         50       0       0     0.9434  1.0000\n"
@@ -109,6 +110,7 @@ START_TEST(print)
                      "  0.9400\n"
                      "willow       0      12       0          -  0.0000\n");
     ck_assert_str_eq(printed((int64_t[]){ 1, 0, 0, 0 }, 2, NULL),
+                     "      predicted\n"
                      "true  0  1  precision  recall\n"
                      "0     1  0     1.0000  1.0000\n"
                      "1     0  0          -       -\n");
@@ -118,9 +120,11 @@ START_TEST(print)
 }
 END_TEST
 
-/* Fails unless the lines are as long as each other, and not above 79. */
+/* Fails unless the lines below the first are as long as each other, and not
+ * above 79. */
 static void assert_fits(const char *text, int lines)
 {
+    text = strchr(text, '\n') + 1;
     size_t width = strcspn(text, "\n");
     ck_assert_uint_le(width, 79);
     for (; *text; text += width + 1, lines--)

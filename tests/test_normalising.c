@@ -206,18 +206,19 @@ END_TEST
 START_TEST(layer_norm_extremes)
 {
     for (int i = 0; i < 2; i++) {
-        /* 1 apart at a million: what float32 can still tell apart */
-        double v[] = { 1e6, 1e6 + 1, 1e6 + 2 }, y[3];
+        /* about 1 apart at a million, and a mean that neither dtype holds:
+         * float64's rounds off 1e-10, float32's would 0.02 */
+        double v[] = { 1e6, 1e6 + 1, 1e6 + 3 }, y[3];
         rill_tensor *x = rill_from(tape, v, dtypes[i], RILL_SHAPE(1, 3));
         rill_layer_norm_opts o = { .eps = 1e-30 };
         for (int k = 0; k < 3; k++)
-            y[k] = (k - 1) / sqrt(2. / 3);
+            y[k] = (v[k] - 1e6 - 4. / 3) / sqrt(14. / 9);
         assert_tensor(rill_layer_norm(tape, x, NULL, NULL, &o),
-                      RILL_SHAPE(1, 3), y, i ? 1e-15 : 1e-7);
-        double with_eps[] = { -1, 0, 1 }, eq[] = { 4, 4, 4 }, none[3] = { 0 };
-        o.eps = 1. / 3;
+                      RILL_SHAPE(1, 3), y, i ? 1e-10 : 2e-7);
+        double with_eps[] = { -.8, -.2, 1 }, eq[] = { 4, 4, 4 }, none[3] = { 0 };
+        o.eps = 25. / 9 - 14. / 9; /* of y = (x - mean) / (5 / 3) */
         assert_tensor(rill_layer_norm(tape, x, NULL, NULL, &o),
-                      RILL_SHAPE(1, 3), with_eps, i ? 1e-15 : 1e-7);
+                      RILL_SHAPE(1, 3), with_eps, i ? 1e-10 : 2e-7);
         rill_tensor *even = rill_from(tape, eq, dtypes[i], RILL_SHAPE(3));
         assert_tensor(rill_layer_norm(tape, even, NULL, NULL, NULL),
                       RILL_SHAPE(3), none, 0);

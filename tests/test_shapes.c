@@ -83,10 +83,11 @@ START_TEST(permute)
     static const int orders[][3] = { { 0, 1, 2 }, { 0, 2, 1 }, { 1, 0, 2 },
                                      { 1, 2, 0 }, { 2, 0, 1 }, { 2, 1, 0 } };
     const rill_shape shapes[] = { RILL_SHAPE(2, 3, 5), RILL_SHAPE(7, 1, 3),
+                                  RILL_SHAPE(7, 3, 2),
                                   RILL_SHAPE(3, 17, 33) };
-    for (int i = 0; i < 6 * 3 * 3; i++) {
-        const int *o = orders[i / 9];
-        rill_shape s = shapes[i / 3 % 3];
+    for (int i = 0; i < 6 * 4 * 3; i++) {
+        const int *o = orders[i / 12];
+        rill_shape s = shapes[i / 3 % 4];
         rill_tensor *x = count(dtypes[i % 3], s);
         /* any dim may be given from the end */
         rill_tensor *y = rill_permute(tape, x,

@@ -240,8 +240,9 @@ static bool csv_columns(csv *c)
     if (c->opts.like)
         like = rill_dataset_features(c->opts.like);
     if (c->opts.like && features != like)
-        return rill_fail(d->home, "%s: %" PRId64 " features, %" PRId64
-                         " wanted", c->path, features, like);
+        return rill_fail(d->home, "%s: %" PRId64 " feature%s, %" PRId64
+                         " wanted", c->path, features,
+                         features == 1 ? "" : "s", like);
     if (!c->opts.header)
         return true;
     const char **names = malloc((size_t)features * sizeof *names);

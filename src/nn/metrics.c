@@ -171,6 +171,7 @@ void rill_confusion_print(FILE *f, const int64_t *counts, int classes,
     char buffer[16];
     int first, each;
     metrics_widths(counts, classes, names, &first, &each);
+    fprintf(f, "%*s  predicted\n", first, "");
     metrics_cell(f, "true", first, false);
     for (int c = 0; c < classes; c++) {
         fprintf(f, " ");

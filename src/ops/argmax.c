@@ -4,20 +4,17 @@
 #include "common.h"
 
 #ifdef REAL
-static void FN(argmax)(const rill_reduction_view *v, int32_t *y)
+static void FN(argmax)(void *out, const void *const *in, size_t from,
+                       size_t to, size_t n, const void *attrs)
 {
-    for (size_t o = 0; o < v->outer; o++)
-        for (size_t j = 0; j < v->inner; j++) {
-            const REAL *x = (const REAL *)v->x + o * v->n * v->inner + j;
-            size_t at = 0;
-            REAL max = x[0];
-            for (size_t i = 1; i < v->n && max == max; i++)
-                if (!(x[i * v->inner] <= max)) {
-                    max = x[i * v->inner];
-                    at = i;
-                }
-            y[o * v->inner + j] = (int32_t)at;
-        }
+    (void)attrs;
+    for (size_t r = from; r < to; r++) {
+        const REAL *x = (const REAL *)in[0] + r * n;
+        size_t at = 0;
+        for (size_t i = 1; i < n && x[at] == x[at]; i++)
+            at = x[i] <= x[at] ? at : i;
+        ((int32_t *)out)[r] = (int32_t)at;
+    }
 }
 
 #else
@@ -33,25 +30,7 @@ static const rill_op argmax_op = { "argmax", "not differentiable", NULL, NULL,
 rill_tensor *rill_argmax(rill_tape *t, const rill_tensor *x,
                          const rill_reduce_opts *opts)
 {
-    static const rill_reduce_opts none = { { 0, { 0 } }, false };
-    rill_reduction_view v;
-    if (!opts)
-        opts = &none;
-    if (!rill_usable_float(t, "argmax", "x", x) ||
-        !rill_reduce(t, "argmax", x, opts->dims, opts->keepdim, &v))
-        return NULL;
-    if (v.n == 0)
-        return rill_fail(t, "argmax: x is %s: there is no max of nothing",
-                         RILL_TEXT(x));
-    if (v.n > INT32_MAX)
-        return rill_fail(t, "argmax: x is %s: int32 does not count %zu "
-                         "elements", RILL_TEXT(x), v.n);
-    rill_tensor *y = rill_empty(t, RILL_I32, v.shape);
-    if (!y)
-        return NULL;
-    KERNEL(argmax, t->isa, x->dtype)(&v, y->data);
-    return rill_record(t, &argmax_op, y, INPUTS(x),
-                       NULL);
+    return rill_reduce_op(t, &argmax_op, argmax_kernels, x, opts, RILL_I32,
+                          false);
 }
-
 #endif

@@ -46,6 +46,9 @@ typedef void rill_map_kernel(void *y, const void *const *x, size_t n,
                              const void *attrs);
 enum { RILL_MAP_MAX_INPUTS = 4 };
 
+/* Elements in a part of a loop that threads may share. */
+enum { RILL_PART = 1 << 15 };
+
 bool rill_broadcast(rill_shape *to, const rill_shape *with);
 /* Computes only. The kernel is chosen by the dtype of the last input. */
 rill_tensor *rill_map(rill_tape *t, const char *op,
@@ -77,8 +80,19 @@ typedef struct {
 } rill_reduction_view;
 
 bool rill_reduce(rill_tape *t, const char *op, const rill_tensor *x,
-                 rill_dims dims, bool keepdim, rill_reduction_view *v);
+                 rill_dims dims, bool keepdim, bool rows,
+                 rill_reduction_view *v);
 
+/* Rows [from, to) of n elements each; of y as the kernel has it. */
+typedef void rill_row_kernel(void *y, const void *const *x, size_t from,
+                             size_t to, size_t n, const void *attrs);
+void rill_run_rows(rill_row_kernel *kernel, void *y, const void *const *x,
+                   size_t rows, size_t n, const void *attrs);
+rill_tensor *rill_reduce_op(rill_tape *t, const rill_op *op,
+                            rill_row_kernel *const (*kernels)[2],
+                            const rill_tensor *x,
+                            const rill_reduce_opts *opts, rill_dtype dtype,
+                            bool empty);
 double rill_sum_all(rill_tape *t, const rill_tensor *x);
 
 /* ---- matrices ----------------------------------------------------------- */

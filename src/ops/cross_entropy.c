@@ -51,18 +51,8 @@ static void FN(cross_entropy_row)(const cross_entropy_args *a, const REAL *z,
     const REAL *w = a->v.weight ? a->v.weight->data : NULL;
     REAL scale = (REAL)a->scale, z_loss = (REAL)a->z_loss, own = 0;
     size_t n = a->v.classes;
-    REAL max = -(REAL)INFINITY, sum = 0, mass = 0, far = 0;
-    SIMD_REDUCE(max, max) for (size_t c = 0; c < n; c++)
-        max = z[c] > max ? z[c] : max;
-    if (g)
-        SIMD_REDUCE(+, sum) for (size_t c = 0; c < n; c++) {
-            REAL e = FN(math_exp)(z[c] - max);
-            g[c] = e;
-            sum += e;
-        }
-    else
-        SIMD_REDUCE(+, sum) for (size_t c = 0; c < n; c++)
-            sum += FN(math_exp)(z[c] - max);
+    REAL max = FN(math_largest)(z, n), mass = 0, far = 0;
+    REAL sum = FN(math_exp_row)(z, max, g, n);
     if (k)
         SIMD_REDUCE(+, mass, far) for (size_t c = 0; c < n; c++) {
             mass += k[c];

@@ -1,5 +1,4 @@
-/* max and min: the extreme of x over chosen dims; NaN if there is one. The
- * minimum is the negative of the maximum of -x: `sign` makes one of the other.
+/* max and min: the extreme of x over chosen dims; NaN if there is one.
  *
  * dx = dy / k at each of the k elements that equal y: ties share evenly, as
  * in PyTorch's amax. The share is constant wherever the derivative exists. */
@@ -10,45 +9,38 @@
 MAP2(max_mask, y, x, x == y ? 1 : y != y ? y : 0)
 
 #ifdef REAL
-/* x [n, inner] to y [inner], n > 0. A NaN in y stays: nothing exceeds it. */
-static void FN(max_columns)(const REAL *x, REAL *y, size_t n, size_t inner,
-                            REAL sign)
+/* The largest of sign x, times sign; comparisons pass a NaN over. */
+__attribute__((always_inline)) static inline void
+FN(max_rows)(REAL *y, const REAL *x, size_t from, size_t to, size_t n,
+             REAL sign)
 {
-    SIMD for (size_t j = 0; j < inner; j++)
-        y[j] = x[j];
-    for (size_t i = 1; i < n; i++)
-        SIMD for (size_t j = 0; j < inner; j++) {
-            REAL v = x[i * inner + j];
-            y[j] = sign * v > sign * y[j] || v != v ? v : y[j];
-        }
+    for (size_t r = from; r < to; r++) {
+        REAL max = -(REAL)INFINITY, nan = 0;
+        SIMD_REDUCE(max, max) for (size_t i = 0; i < n; i++)
+            max = sign * x[r * n + i] > max ? sign * x[r * n + i] : max;
+        for (size_t i = 0; i < n; i++)
+            nan = x[r * n + i] != x[r * n + i] ? x[r * n + i] : nan;
+        y[r] = nan != nan ? nan : sign * max;
+    }
 }
 
-/* A row as columns of LANES; then those, and what is left, as one column. */
-static void FN(max_row)(const REAL *x, REAL *y, size_t n, REAL sign)
+static void FN(max)(void *y, const void *const *x, size_t from, size_t to,
+                    size_t n, const void *attrs)
 {
-    enum { LANES = 16 };
-    REAL part[2 * LANES];
-    size_t m = n / LANES ? LANES : 0, left = n % LANES;
-    if (m)
-        FN(max_columns)(x, part, n / LANES, LANES, sign);
-    memcpy(part + m, x + n - left, left * sizeof *x);
-    FN(max_columns)(part, y, m + left, 1, sign);
+    (void)attrs;
+    FN(max_rows)(y, x[0], from, to, n, 1);
 }
 
-static void FN(max)(const rill_reduction_view *v, int sign, void *out)
+static void FN(min)(void *y, const void *const *x, size_t from, size_t to,
+                    size_t n, const void *attrs)
 {
-    const REAL *x = v->x;
-    REAL *y = out;
-    for (size_t o = 0; o < v->outer; o++)
-        if (v->inner == 1)
-            FN(max_row)(x + o * v->n, y + o, v->n, (REAL)sign);
-        else
-            FN(max_columns)(x + o * v->n * v->inner, y + o * v->inner, v->n,
-                            v->inner, (REAL)sign);
+    (void)attrs;
+    FN(max_rows)(y, x[0], from, to, n, -1);
 }
 
 #else
 KERNELS(max)
+KERNELS(min)
 
 static RULE(max_backward)
 {
@@ -58,8 +50,7 @@ static RULE(max_backward)
     if (!y)
         return;
     rill_tensor *mask = rill_map(t, n->op->name, max_mask_kernels,
-                                 INPUTS(y, x), x->dtype,
-                                 NULL);
+                                 INPUTS(y, x), x->dtype, NULL);
     rill_tensor *share = rill_div(t, rill_reshape(t, gy, *kept),
                                   rill_sum_to(t, mask, *kept));
     gx[0] = rill_mul(t, share, mask);
@@ -70,42 +61,21 @@ static const rill_op max_op = { "max", "dx = dy / k at the k maxima",
 static const rill_op min_op = { "min", "dx = dy / k at the k minima",
                                 max_backward, NULL, 0 };
 
-static rill_tensor *max_over(rill_tape *t, const rill_op *op,
-                             const rill_tensor *x,
-                             const rill_reduce_opts *opts)
-{
-    static const rill_reduce_opts none = { { 0, { 0 } }, false };
-    rill_reduction_view v;
-    if (!opts)
-        opts = &none;
-    if (!rill_usable_float(t, op->name, "x", x) ||
-        !rill_reduce(t, op->name, x, opts->dims, opts->keepdim, &v))
-        return NULL;
-    if (v.n == 0)
-        return rill_fail(t, "%s: x is %s: there is no %s of nothing",
-                         op->name, RILL_TEXT(x), op->name);
-    rill_tensor *y = rill_empty(t, x->dtype, v.shape);
-    void *kept = rill_attrs(t, &v.kept_shape, sizeof v.kept_shape);
-    if (!y || !kept)
-        return NULL;
-    KERNEL(max, t->isa, x->dtype)(&v, op == &max_op ? 1 : -1, y->data);
-    return rill_record(t, op, y, INPUTS(x), kept);
-}
-
 /* The largest element over opts->dims. x: any shape, a float dtype. A NaN
  * wins, and then its row's gradient is NaN. Errors: those of rill_sum; a
  * reduced dim of size 0. */
 rill_tensor *rill_max(rill_tape *t, const rill_tensor *x,
                       const rill_reduce_opts *opts)
 {
-    return max_over(t, &max_op, x, opts);
+    return rill_reduce_op(t, &max_op, max_kernels, x, opts, rill_dtype_of(x),
+                          false);
 }
 
 /* The smallest element over opts->dims; otherwise as rill_max. */
 rill_tensor *rill_min(rill_tape *t, const rill_tensor *x,
                       const rill_reduce_opts *opts)
 {
-    return max_over(t, &min_op, x, opts);
+    return rill_reduce_op(t, &min_op, min_kernels, x, opts, rill_dtype_of(x),
+                          false);
 }
-
 #endif

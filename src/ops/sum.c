@@ -89,7 +89,8 @@ static rill_tensor *sum_over(rill_tape *t, const rill_op *op,
     if (!opts)
         opts = &none;
     if (!rill_usable_float(t, op->name, "x", x) ||
-        !rill_reduce(t, op->name, x, opts->dims, opts->keepdim, &v))
+        !rill_reduce(t, op->name, x, opts->dims, opts->keepdim, false,
+                     &v))
         return NULL;
     sum_attrs a = { v.kept_shape, op == &mean_op ? (double)v.n : 1 };
     rill_tensor *y = rill_empty(t, x->dtype, v.shape);

@@ -174,8 +174,8 @@ MATH REAL FN(math_sigmoid)(REAL x)
 /* x / (1 + e^-x) */
 MATH REAL FN(math_silu)(REAL x)
 {
-    x = x < EXP_LOW ? EXP_LOW : x; /* -infinity times 0 is NaN */
-    return FN(math_sigmoid_times)(x, x);
+    REAL m = x < EXP_LOW ? EXP_LOW : x; /* -infinity times 0 is NaN */
+    return FN(math_sigmoid_times)(x, m);
 }
 
 /* ---- logarithms --------------------------------------------------------- */
@@ -332,4 +332,41 @@ MATH REAL FN(math_gelu)(REAL x)
 MATH REAL FN(math_pow)(REAL x, REAL y)
 {
     return (REAL)(IS_FLOAT ? powf((float)x, (float)y) : pow(x, y));
+}
+
+/* ---- rows --------------------------------------------------------------- */
+
+/* The largest of n, in lanes: without fast-math clang does not turn a plain
+ * reduction into vectors. -infinity of none; a NaN may be passed over. */
+MATH REAL FN(math_largest)(const REAL *x, size_t n)
+{
+    enum { WIDTH = 16 };
+    REAL lane[WIDTH], max = -(REAL)INFINITY;
+    size_t i = 0;
+    for (size_t c = 0; c < WIDTH; c++)
+        lane[c] = max;
+    for (; i + WIDTH <= n; i += WIDTH)
+        SIMD for (size_t c = 0; c < WIDTH; c++)
+            lane[c] = x[i + c] > lane[c] ? x[i + c] : lane[c];
+    for (size_t c = 0; c < WIDTH; c++)
+        max = lane[c] > max ? lane[c] : max;
+    for (; i < n; i++)
+        max = x[i] > max ? x[i] : max;
+    return max;
+}
+
+/* y = e^(x - max) where y is not NULL; their sum. */
+MATH REAL FN(math_exp_row)(const REAL *x, REAL max, REAL *y, size_t n)
+{
+    REAL sum = 0;
+    if (y)
+        SIMD_REDUCE(+, sum) for (size_t i = 0; i < n; i++) {
+            REAL e = FN(math_exp)(x[i] - max);
+            y[i] = e;
+            sum += e;
+        }
+    else
+        SIMD_REDUCE(+, sum) for (size_t i = 0; i < n; i++)
+            sum += FN(math_exp)(x[i] - max);
+    return sum;
 }

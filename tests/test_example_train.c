@@ -1,0 +1,396 @@
+/* test_example_train: the command line of 03_train_mlp, on few rows and
+ * epochs. The build folder is in $RILL_BUILD, or else build. */
+#define _XOPEN_SOURCE 700 /* for a pseudo terminal */
+#include "harness.h"
+
+#include <fcntl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static char folder[] = "/tmp/rill_test_train_XXXXXX";
+static char out[1 << 17], err[1 << 14]; /* of the last run */
+
+static void read_file(const char *name, char *text, size_t size)
+{
+    char path[128];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    FILE *f = fopen(path, "r");
+    ck_assert_ptr_nonnull(f);
+    text[fread(text, 1, size - 1, f)] = '\0';
+    fclose(f);
+}
+
+static void write_file(const char *name, const char *text)
+{
+    char path[128];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    FILE *f = fopen(path, "w");
+    ck_assert_ptr_nonnull(f);
+    fputs(text, f);
+    fclose(f);
+}
+
+/* Runs the example in the folder; returns its exit status and leaves its
+ * output in out and err, or on the terminal of this name. */
+static int run_on(const char *terminal, const char *arguments)
+{
+    char command[1024], program[4096];
+    const char *build = getenv("RILL_BUILD");
+    snprintf(program, sizeof program, "%s/examples/03_train_mlp",
+             build ? build : "build");
+    char *whole = realpath(program, NULL);
+    ck_assert_msg(whole != NULL, "no %s", program);
+    snprintf(command, sizeof command, "cd '%s' && '%s' %s >%s 2>err", folder,
+             whole, arguments, terminal ? terminal : "out");
+    free(whole);
+    int status = system(command);
+    ck_assert_msg(WIFEXITED(status), "%s", command);
+    return WEXITSTATUS(status);
+}
+
+static int run(const char *arguments)
+{
+    int status = run_on(NULL, arguments);
+    read_file("out", out, sizeof out);
+    read_file("err", err, sizeof err);
+    return status;
+}
+
+/* What the last line says, which must be "test accuracy 0.9912". */
+static double accuracy(void)
+{
+    char *line = out;
+    for (char *end; (end = strchr(line, '\n')) && end[1]; line = end + 1)
+        ;
+    double x;
+    int read = 0;
+    ck_assert_msg(sscanf(line, "test accuracy %lf%n", &x, &read) == 1 &&
+                      strcmp(line + read, "\n") == 0 &&
+                      strlen(line) == strlen("test accuracy 0.9912\n"),
+                  "the last line is \"%s\"; %s", line, err);
+    return x;
+}
+
+/* Rows of two features and a word: three clouds far apart, by turns. */
+static void write_clouds(const char *name, int rows, const char *header)
+{
+    static const char *const word[] = { "oak", "\"red, elm\"", "ash" };
+    char text[8192], *at = text;
+    rill_rng r = { .seed = (uint64_t)rows };
+    at += sprintf(at, "%s", header);
+    for (int i = 0; i < rows; i++)
+        at += sprintf(at, "%s,%.3f,%.3f\n", word[i % 3],
+                      100 + 60 * (i % 3) + rill_rng_normal(&r),
+                      0.01 * (i % 3 == 1) + 1e-3 * rill_rng_normal(&r));
+    write_file(name, text);
+}
+
+/* ---- the spirals -------------------------------------------------------- */
+
+START_TEST(spirals)
+{
+    ck_assert_int_eq(run("--epochs 60"), 0);
+    ck_assert_str_eq(err, "");
+    ck_assert_double_ge(accuracy(), 0.98);
+    ck_assert_ptr_null(strchr(out, '\033'));
+    ck_assert_ptr_null(strchr(out, '\r'));
+    ck_assert_ptr_nonnull(strstr(out, "\nepoch 60/60  loss "));
+    ck_assert_ptr_nonnull(strstr(out, "mlp.1.weight  [64, 64]"));
+    ck_assert_ptr_nonnull(strstr(out, "\ntrue "));
+    /* the regions: 32 lines of 64 letters that name every class */
+    int lines = 0;
+    size_t seen[5] = { 0 };
+    for (char *line = out; line; line = strchr(line, '\n'),
+              line = line ? line + 1 : NULL)
+        if (strspn(line, "abcdeABCDE") == 64 && line[64] == '\n') {
+            lines++;
+            for (int i = 0; i < 64; i++)
+                seen[(line[i] | 32) - 'a']++;
+        }
+    ck_assert_int_eq(lines, 32);
+    for (int c = 0; c < 5; c++)
+        ck_assert_uint_gt(seen[c], 100);
+}
+END_TEST
+
+/* The output without the line that tells how long it took. */
+static char *without_seconds(void)
+{
+    char *line = strstr(out, " epochs in ");
+    ck_assert_ptr_nonnull(line);
+    memset(line, ' ', strcspn(line, ";"));
+    char *copy = malloc(strlen(out) + 1);
+    return strcpy(copy, out);
+}
+
+START_TEST(seeds)
+{
+    ck_assert_int_eq(run("--epochs 3"), 0);
+    char *first = without_seconds();
+    ck_assert_int_eq(run("--epochs=3 --seed=1"), 0);
+    char *again = without_seconds();
+    ck_assert_str_eq(first, again);
+    ck_assert_int_eq(run("--epochs 3 --seed 2"), 0);
+    char *other = without_seconds();
+    ck_assert_str_ne(first, other);
+    free(first);
+    free(again);
+    free(other);
+}
+END_TEST
+
+START_TEST(on_a_terminal)
+{
+    int master = posix_openpt(O_RDWR | O_NOCTTY);
+    ck_assert_int_ge(master, 0);
+    ck_assert(grantpt(master) == 0 && unlockpt(master) == 0);
+    const char *name = ptsname(master);
+    int held = open(name, O_RDWR | O_NOCTTY); /* or reading may end early */
+    pid_t child = fork();
+    ck_assert_int_ge(child, 0);
+    if (child == 0)
+        _exit(run_on(name, "--epochs 4"));
+    size_t n = 0;
+    ssize_t got = 0;
+    do {
+        out[n += (size_t)got] = '\0';
+        if (strstr(out, "test accuracy"))
+            break;
+        got = read(master, out + n, sizeof out - 1 - n);
+    } while (got > 0);
+    int status;
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    close(held);
+    close(master);
+    int updates = 0;
+    for (char *at = out; (at = strstr(at, "\r\033[?7l[")); at++)
+        updates++;
+    ck_assert_int_eq(updates, 4); /* of one line */
+    ck_assert_ptr_nonnull(strstr(out, "[############] epoch 4/4  loss "));
+    ck_assert_ptr_nonnull(strstr(out, "\033[48;5;217;")); /* a region */
+}
+END_TEST
+
+/* ---- one's own data ----------------------------------------------------- */
+
+START_TEST(words_and_header)
+{
+    write_clouds("trees.csv", 150, "kind,height,width\n");
+    write_clouds("more.csv", 60, "kind,height,width\n");
+    ck_assert_int_eq(run("--csv trees.csv --header --label kind "
+                         "--epochs 30"), 0);
+    ck_assert_double_ge(accuracy(), 0.99);
+    ck_assert_ptr_nonnull(strstr(out, "trees.csv: 2 features, 3 classes\n98 "
+                                      "rows to learn from, 22 to validate "
+                                      "with, 30 to test on\n"));
+    ck_assert_ptr_nonnull(strstr(out, "\nred, elm  "));
+    ck_assert_int_eq(run("--csv trees.csv --header --label=0 --test more.csv "
+                         "--epochs 30 --validation-fraction 0.1"), 0);
+    ck_assert_double_ge(accuracy(), 0.99);
+    ck_assert_ptr_nonnull(strstr(out, "135 rows to learn from, 15 to "
+                                      "validate with, 60 to test on"));
+}
+END_TEST
+
+START_TEST(every_choice)
+{
+    static const char *const arguments[] = {
+        "--activation sigmoid",   "--activation tanh",
+        "--activation relu",      "--activation gelu",
+        "--activation silu",      "--activation softplus",
+        "--optimiser sgd",        "--optimiser adam",
+        "--optimiser adamw",      "--optimiser rmsprop",
+        "--optimiser adagrad --lr 0.1",
+        "--schedule constant",    "--schedule cosine",
+        "--schedule step",        "--schedule exponential",
+        "--schedule warmup",      "--schedule one-cycle",
+        "--label-smoothing 0.1",  "--class-weights balanced",
+        "--dtype float64",        "--batch 7",
+        "--hidden none",          "--activation tanh --hidden 5,6,7,8",
+    };
+    write_clouds("trees.csv", 150, "");
+    for (size_t i = 0; i < sizeof arguments / sizeof *arguments; i++) {
+        char all[256];
+        snprintf(all, sizeof all, "--csv trees.csv --label 0 --epochs 40 "
+                 "--lr 0.03 %s", arguments[i]);
+        ck_assert_msg(run(all) == 0, "%s: %s", all, err);
+        ck_assert_msg(accuracy() >= 0.96, "%s: %g", all, accuracy());
+    }
+    ck_assert_ptr_nonnull(strstr(out, "mlp.4.weight  [3, 8]"));
+}
+END_TEST
+
+START_TEST(stops_early)
+{
+    write_clouds("trees.csv", 150, "");
+    ck_assert_int_eq(run("--csv trees.csv --label 0 --epochs 300 "
+                         "--patience 1 --lr 1 --optimiser sgd"), 0);
+    int epochs, best;
+    ck_assert_int_eq(sscanf(strstr(out, "\n\n") ? strstr(out, " epochs in")
+                                                : "", " epochs in %*f s; the "
+                            "weights of epoch %d are kept", &best), 1);
+    char *line = strstr(out, " epochs in");
+    while (line > out && line[-1] != '\n')
+        line--;
+    ck_assert_int_eq(sscanf(line, "%d epochs", &epochs), 1);
+    ck_assert_int_lt(epochs, 300);
+    ck_assert_int_eq(epochs, best + 1);
+}
+END_TEST
+
+/* ---- refusals ----------------------------------------------------------- */
+
+/* Fails unless it ends with this status and these lines on standard error,
+ * the usage after them where the status is 2. */
+static void assert_stops(const char *arguments, int status,
+                         const char *sentence)
+{
+    ck_assert_msg(run(arguments) == status, "%s: %s", arguments, err);
+    const char *own = strstr(err, "03_train_mlp: ");
+    ck_assert_ptr_nonnull(own);
+    own += strlen("03_train_mlp: ");
+    ck_assert_msg(strncmp(own, sentence, strlen(sentence)) == 0,
+                  "%s: \"%s\", not \"%s\"", arguments, err, sentence);
+    own += strlen(sentence);
+    static const char usage[] = "\nusage: 03_train_mlp [--csv FILE] [OPTION]";
+    if (status == 2)
+        ck_assert_msg(strncmp(own, usage, strlen(usage)) == 0, "%s", err);
+    else
+        ck_assert_str_eq(own, "\n");
+    ck_assert_ptr_null(strstr(out, "test accuracy"));
+}
+
+START_TEST(wrong_options)
+{
+    static const char *const wrong[][2] = {
+        { "--epochs 0", "--epochs wants N, not \"0\"" },
+        { "--epochs 1.5", "--epochs wants N, not \"1.5\"" },
+        { "--epochs ten", "--epochs wants N, not \"ten\"" },
+        { "--epochs=''", "--epochs wants N, not \"\"" },
+        { "--patience -1", "--patience wants N, not \"-1\"" },
+        { "--batch 1e10", "--batch wants N, not \"1e10\"" },
+        { "--seed nan", "--seed wants N, not \"nan\"" },
+        { "--lr 0", "--lr wants RATE, not \"0\"" },
+        { "--lr inf", "--lr wants RATE, not \"inf\"" },
+        { "--lr 1x", "--lr wants RATE, not \"1x\"" },
+        { "--label-smoothing 1.1",
+          "--label-smoothing wants SHARE, not \"1.1\"" },
+        { "--test-fraction -0.1",
+          "--test-fraction wants SHARE, not \"-0.1\"" },
+        { "--validation-fraction ''",
+          "--validation-fraction wants SHARE, not \"\"" },
+        { "--hidden 0", "--hidden wants N,N,...|none, not \"0\"" },
+        { "--hidden 3,,4", "--hidden wants N,N,...|none, not \"3,,4\"" },
+        { "--hidden 64x", "--hidden wants N,N,...|none, not \"64x\"" },
+        { "--hidden 1,2,3,4,5,6,7,8,9,10,11,12,13,14,15",
+          "--hidden wants N,N,...|none, not "
+          "\"1,2,3,4,5,6,7,8,9,10,11,12,13,14,15\"" },
+        { "--activation swish",
+          "--activation wants sigmoid|tanh|relu|gelu|silu|softplus, not "
+          "\"swish\"" },
+        { "--optimiser ''", "--optimiser wants "
+          "sgd|adam|adamw|rmsprop|adagrad, not \"\"" },
+        { "--schedule cosin",
+          "--schedule wants constant|cosine|step|exponential|warmup|"
+          "one-cycle, not \"cosin\"" },
+        { "--dtype int32", "--dtype wants float32|float64, not \"int32\"" },
+        { "--header", "--test, --label and --header go with --csv" },
+        { "--test x.csv", "--test, --label and --header go with --csv" },
+        { "--label 1", "--test, --label and --header go with --csv" },
+        { "--test-fraction 0.5 --validation-fraction 0.5",
+          "--test-fraction and --validation-fraction leave nothing to learn "
+          "from" },
+        { "data.csv", "\"data.csv\" is no option" },
+        /* of what getopt_long says only that it says something */
+        { "--epoch 1 --nothing", "unrecognized option '--nothing'\n" },
+        { "--csv", "option '--csv' requires an argument\n" },
+        { "--header=1", "option '--header' doesn't allow an argument\n" },
+    };
+    size_t n = sizeof wrong / sizeof *wrong;
+    for (size_t i = 0; i < n - 3; i++)
+        assert_stops(wrong[i][0], 2, wrong[i][1]);
+    for (size_t i = n - 3; i < n; i++) {
+        ck_assert_int_eq(run(wrong[i][0]), 2);
+        ck_assert_ptr_nonnull(strstr(err, "usage: 03_train_mlp "));
+        ck_assert_str_eq(out, "");
+    }
+}
+END_TEST
+
+START_TEST(unusable_data)
+{
+    write_file("bad.csv", "1,2,a\n3,abc,b\n");
+    write_file("few.csv", "1,2,a\n3,4,a\n");
+    write_clouds("trees.csv", 150, "");
+    write_clouds("names.csv", 150, "kind,height,width\n");
+    write_file("other.csv", "ash,1,2\nfig,1,2\n");
+    write_file("narrow.csv", "ash,1\n");
+    assert_stops("--csv none.csv", 1, "none.csv: No such file or directory");
+    assert_stops("--csv bad.csv", 1,
+                 "bad.csv:2:2: \"abc\" is not a number");
+    assert_stops("--csv few.csv", 1,
+                 "too few rows: 2 to learn from, 0 to validate with, 0 to "
+                 "test on");
+    assert_stops("--csv names.csv --label 0", 1,
+                 "names.csv:1:2: \"height\" is not a number: is this line a "
+                 "header?");
+    assert_stops("--csv names.csv --header --label tree", 1,
+                 "names.csv: no column is called \"tree\"");
+    assert_stops("--csv trees.csv", 1,
+                 "trees.csv:1:1: \"oak\" is not a number: is this line a "
+                 "header?");
+    assert_stops("--csv trees.csv --label 0 --test other.csv", 1,
+                 "other.csv:2:1: \"fig\" is not one of the known classes");
+    assert_stops("--csv trees.csv --label 0 --test narrow.csv", 1,
+                 "narrow.csv: 1 feature, 2 wanted");
+    write_file("numbers.csv", "1,1\n2,2\n3,3\n4,4\n5,5\n6,6\n7,7\n8,8\n");
+    assert_stops("--csv numbers.csv", 1,
+                 "numbers.csv: 8 classes in 8 rows: is this the label's "
+                 "column?");
+}
+END_TEST
+
+START_TEST(diverging)
+{
+    write_clouds("trees.csv", 150, "");
+    assert_stops("--csv trees.csv --label 0 --activation relu --optimiser sgd"
+                 " --lr 1e38 --epochs 9", 1,
+                 "the loss is no longer finite: try a lower --lr");
+}
+END_TEST
+
+START_TEST(help)
+{
+    ck_assert_int_eq(run("--help"), 0);
+    ck_assert_str_eq(err, "");
+    static const char *const shown[] = {
+        "usage: 03_train_mlp",  "--csv FILE\n",    "--label COLUMN\n",
+        "--header",             "--test FILE\n",   "--test-fraction SHARE\n",
+        "--validation-fraction SHARE\n",           "--hidden N,N,...|none\n",
+        "--activation sigmoid|tanh|relu|gelu|silu|softplus\n",
+        "--epochs N\n",         "--patience N\n",  "--batch N\n",
+        "--lr RATE\n        the learning rate [0.01]\n",
+        "--optimiser sgd|adam|adamw|rmsprop|adagrad\n",
+        "--schedule constant|cosine|step|exponential|warmup|one-cycle\n",
+        "--label-smoothing SHARE\n", "--class-weights none|balanced\n",
+        "--dtype float32|float64\n", "--seed N\n",
+    };
+    for (size_t i = 0; i < sizeof shown / sizeof *shown; i++)
+        ck_assert_msg(strstr(out, shown[i]) != NULL, "no %s", shown[i]);
+    for (char *line = out; *line; line += strcspn(line, "\n") + 1)
+        ck_assert_uint_le(strcspn(line, "\n"), 79);
+}
+END_TEST
+
+int main(void)
+{
+    if (!mkdtemp(folder))
+        return EXIT_FAILURE;
+    int status = HARNESS_RUN("example train", spirals, seeds, on_a_terminal,
+                             words_and_header, every_choice, stops_early,
+                             wrong_options, unusable_data, diverging, help);
+    char command[64];
+    snprintf(command, sizeof command, "rm -r %s", folder);
+    return system(command) == 0 ? status : EXIT_FAILURE;
+}
