@@ -215,7 +215,8 @@ START_TEST(layer_norm_extremes)
             y[k] = (v[k] - 1e6 - 4. / 3) / sqrt(14. / 9);
         assert_tensor(rill_layer_norm(tape, x, NULL, NULL, &o),
                       RILL_SHAPE(1, 3), y, i ? 1e-10 : 2e-7);
-        double with_eps[] = { -.8, -.2, 1 }, eq[] = { 4, 4, 4 }, none[3] = { 0 };
+        double with_eps[] = { -.8, -.2, 1 };
+        double eq[] = { 4, 4, 4 }, none[3] = { 0 };
         o.eps = 25. / 9 - 14. / 9; /* of y = (x - mean) / (5 / 3) */
         assert_tensor(rill_layer_norm(tape, x, NULL, NULL, &o),
                       RILL_SHAPE(1, 3), with_eps, i ? 1e-10 : 2e-7);

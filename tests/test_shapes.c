@@ -498,7 +498,7 @@ END_TEST
 
 /* ---- matmul and linear -------------------------------------------------- */
 
-/* Element (i, j) of matrix k of x, transposed or not; a batch of one repeats. */
+/* Element (i, j) of matrix k of x, transposed or not; one matrix repeats. */
 static double element(const rill_tensor *x, bool transposed, int64_t k,
                       int64_t i, int64_t j)
 {

@@ -83,21 +83,24 @@ static void FN(cross_entropy_row)(const cross_entropy_args *a, const REAL *z,
 
 /* LANES positions side by side, for at most LANES classes: rows are read and
  * written LANES wide, so what a row spills is the next row's to overwrite. */
-static void FN(cross_entropy_lanes)(const cross_entropy_args *a, size_t i)
+static void FN(cross_entropy_lanes)(const cross_entropy_args *a,
+                                    const REAL *z, const int32_t *y,
+                                    REAL *loss, REAL *lse, REAL *g)
 {
     FN(vector) r[LANES];
     REAL e[LANES][LANES], max[LANES], sum[LANES], at[LANES], f[LANES];
     size_t n = a->v.classes;
-    const REAL *z = (const REAL *)a->logits + i * n, scale = (REAL)a->scale;
-    const int32_t *y = a->v.target + i, ignore = a->v.ignore_index;
-    REAL *loss = (REAL *)a->losses + i, *lse = (REAL *)a->lse + i;
+    REAL scale = (REAL)a->scale;
+    int32_t ignore = a->v.ignore_index;
 #pragma GCC unroll 16
     for (size_t l = 0; l < LANES; l++)
         r[l] = *(const FN(vector) *)(z + l * n);
     FN(transpose)(r);
     memcpy(e, r, sizeof e);
-    SIMD for (size_t l = 0; l < LANES; l++)
-        max[l] = e[0][l], sum[l] = at[l] = 0;
+    SIMD for (size_t l = 0; l < LANES; l++) {
+        max[l] = e[0][l];
+        sum[l] = at[l] = 0;
+    }
     for (size_t c = 1; c < n; c++)
         SIMD for (size_t l = 0; l < LANES; l++)
             max[l] = e[c][l] > max[l] ? e[c][l] : max[l];
@@ -112,18 +115,44 @@ static void FN(cross_entropy_lanes)(const cross_entropy_args *a, size_t i)
         lse[l] = y[l] == ignore ? 0 : log_sum + max[l];
         f[l] = scale / sum[l];
     }
-    if (!a->grad)
+    if (!g)
         return;
     for (size_t c = 0; c < n; c++)
         SIMD for (size_t l = 0; l < LANES; l++) {
-            REAL g = e[c][l] * f[l] - (y[l] == (int32_t)c ? scale : 0);
-            e[c][l] = y[l] == ignore ? 0 : g;
+            REAL d = e[c][l] * f[l] - (y[l] == (int32_t)c ? scale : 0);
+            e[c][l] = y[l] == ignore ? 0 : d;
         }
     memcpy(r, e, sizeof e);
     FN(transpose)(r);
 #pragma GCC unroll 16
     for (size_t l = 0; l < LANES; l++)
-        *(FN(vector) *)((REAL *)a->grad + (i + l) * n) = r[l];
+        *(FN(vector) *)(g + l * n) = r[l];
+}
+
+/* Positions i to end in lanes. The last of them go through copies, where
+ * there is room to read and to spill. */
+static void FN(cross_entropy_few)(const cross_entropy_args *a, size_t i,
+                                  size_t end)
+{
+    size_t n = a->v.classes;
+    const REAL *z = a->logits;
+    REAL *loss = a->losses, *lse = a->lse, *grad = a->grad;
+    for (; (i + LANES - 1) * n + LANES <= end * n; i += LANES)
+        FN(cross_entropy_lanes)(a, z + i * n, a->v.target + i, loss + i,
+                                lse + i, grad ? grad + i * n : NULL);
+    while (i < end) {
+        size_t m = end - i < LANES ? end - i : LANES;
+        REAL zs[LANES * LANES] = { 0 }, g[LANES * LANES], o[2][LANES];
+        int32_t y[LANES] = { 0 };
+        memcpy(zs, z + i * n, m * n * sizeof *zs);
+        memcpy(y, a->v.target + i, m * sizeof *y);
+        FN(cross_entropy_lanes)(a, zs, y, o[0], o[1], g);
+        memcpy(loss + i, o[0], m * sizeof *loss);
+        memcpy(lse + i, o[1], m * sizeof *lse);
+        if (grad)
+            memcpy(grad + i * n, g, m * n * sizeof *g);
+        i += m;
+    }
 }
 
 /* The classes of position i of x [outer, classes, inner] as a plain row. */
@@ -166,9 +195,10 @@ static void FN(cross_entropy)(const cross_entropy_args *a, size_t part)
     REAL *z_row = k_row + n, *g_row = z_row + n;
     REAL *losses = a->losses, *lse = a->lse, *grad = a->grad;
     if (n <= LANES && n > 0 && inner == 1 && !a->probs && !a->v.weight &&
-        a->label_smoothing == 0 && a->z_loss == 0)
-        for (; (i + LANES - 1) * n + LANES <= end * n; i += LANES)
-            FN(cross_entropy_lanes)(a, i);
+        a->label_smoothing == 0 && a->z_loss == 0) {
+        FN(cross_entropy_few)(a, i, end);
+        return;
+    }
     for (; i < end; i++) {
         REAL *to = grad ? grad + i / inner * n * inner + i % inner : NULL;
         REAL *g = grad && inner > 1 ? g_row : to;
