@@ -3,7 +3,9 @@
 # Also: lib, examples, lint, install, uninstall, clean.
 # SAN=1 builds with ASan and UBSan; CC, CFLAGS and BUILD may be given.
 
-CC     ?= gcc
+ifeq ($(origin CC),default)
+CC = gcc
+endif
 CFLAGS ?= -O3 -g
 BUILD  ?= build$(if $(SAN),/san)
 PREFIX ?= /usr/local
@@ -13,7 +15,9 @@ WARN  = -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes \
         -Wmissing-prototypes -Wvla
 # What vector loops need, and nothing that bends NaN or infinity: fused
 # multiply-add, no errno, no floating-point traps, "omp simd" without OpenMP.
-KERNEL = -ffp-contract=fast -fno-math-errno -fno-trapping-math -fopenmp-simd
+# clang warns of each such loop that it leaves as it is: under sanitizers all.
+KERNEL = -ffp-contract=fast -fno-math-errno -fno-trapping-math -fopenmp-simd \
+         -Wno-pass-failed
 SANITIZE = $(if $(SAN),-fsanitize=address$(,)undefined \
            -fno-sanitize-recover=all -fno-omit-frame-pointer)
 FLAGS = -std=c11 -D_POSIX_C_SOURCE=200809L $(WARN) $(KERNEL) $(CFLAGS) \
@@ -44,21 +48,26 @@ endif
 
 $(BUILD)/src/%.o: src/%.c
 	@mkdir -p $(@D)
-	$(CC) $(FLAGS) $(BLAS_CFLAGS) -c $< -o $@
+	@echo $(CC) $<
+	@$(CC) $(FLAGS) $(BLAS_CFLAGS) -c $< -o $@
 
 $(LIB): $(OBJECTS)
-	rm -f $@
-	$(AR) rcs $@ $^
+	@echo $(AR) $@
+	@rm -f $@
+	@$(AR) rcs $@ $^
 
 $(BUILD)/examples/%: examples/%.c $(LIB)
 	@mkdir -p $(@D)
-	$(CC) $(FLAGS) -Isrc $< $(LIB) $(LIBS) -o $@
+	@echo $(CC) $<
+	@$(CC) $(FLAGS) -Isrc $< $(LIB) $(LIBS) -o $@
 
-$(BUILD)/tests/test_memory: \
-    WRAP = -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc,--wrap=free
+# These count rill's allocations.
+$(BUILD)/tests/test_memory $(BUILD)/bench/rill_bench: WRAP = -Wl,$(subst \
+    $() ,$(,),$(patsubst %,--wrap=%,malloc calloc realloc aligned_alloc free))
 $(BUILD)/tests/%: tests/%.c $(LIB)
 	@mkdir -p $(@D)
-	$(CC) $(FLAGS) -Isrc $< $(LIB) $(WRAP) $(CHECK) $(LIBS) -o $@
+	@echo $(CC) $<
+	@$(CC) $(FLAGS) -Isrc $< $(LIB) $(WRAP) $(CHECK) $(LIBS) -o $@
 
 train: $(BUILD)/examples/03_train_mlp
 	$<
@@ -66,6 +75,19 @@ train: $(BUILD)/examples/03_train_mlp
 test: all $(TESTS)
 	ASAN_OPTIONS=allocator_may_return_null=1 \
 	    sh tests/run.sh $(BUILD)/tests $(notdir $(TESTS))
+
+# Against the hand-written limit and, where it is installed, PyTorch; see
+# bench/run.sh. BENCH passes its arguments: make bench BENCH="--json 2 W3 W4".
+LIMIT_FLAGS = -std=gnu11 -O3 -march=native -mprefer-vector-width=512 \
+              -fopenmp -fno-math-errno -fno-trapping-math
+$(BUILD)/bench/limit: bench/limit.c
+	@mkdir -p $(@D)
+	@$(CC) $(LIMIT_FLAGS) $(BLAS_CFLAGS) $< $(LIBS) -o $@
+$(BUILD)/bench/rill_bench: bench/rill_bench.c $(LIB)
+	@mkdir -p $(@D)
+	@$(CC) $(FLAGS) -Isrc $< $(LIB) $(WRAP) $(LIBS) -o $@
+bench: $(BUILD)/bench/limit $(BUILD)/bench/rill_bench
+	@sh bench/run.sh $(BUILD)/bench $(BENCH)
 
 # Valgrind knows no AVX-512: the kernels run up to AVX2 there.
 test-valgrind: all $(TESTS)
@@ -76,11 +98,11 @@ test-valgrind: all $(TESTS)
 
 # Warnings as errors from both compilers, and cppcheck.
 lint:
-	for cc in gcc clang; do for f in $(SOURCES) $(wildcard examples/*.c) \
+	@for cc in gcc clang; do for f in $(SOURCES) $(wildcard examples/*.c) \
 	    $(wildcard tests/*.c); do \
 	    $$cc -fsyntax-only $(filter-out -MMD -MP,$(FLAGS)) -Werror -Isrc \
 	        $(BLAS_CFLAGS) $$f || exit 1; done; done
-	cppcheck --quiet --error-exitcode=1 --std=c11 -Isrc --inline-suppr \
+	@cppcheck --quiet --error-exitcode=1 --std=c11 -Isrc --inline-suppr \
 	    --enable=warning,portability --suppressions-list=tests/cppcheck.txt \
 	    src examples
 
@@ -112,7 +134,7 @@ uninstall:
 clean:
 	rm -rf build
 
-.PHONY: all lib examples train test test-valgrind deps deps-dev clean lint \
+.PHONY: all lib examples train test test-valgrind bench deps deps-dev clean lint \
         install uninstall
 .SECONDARY:
 -include $(OBJECTS:.o=.d) $(EXAMPLES:=.d) $(TESTS:=.d)

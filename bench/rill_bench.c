@@ -14,6 +14,10 @@
 static rill_tape *tape;
 static int threads;
 
+/* OpenBLAS tells of itself; another BLAS may not. */
+char *openblas_get_config(void) __attribute__((weak));
+char *openblas_get_corename(void) __attribute__((weak));
+
 /* ---- allocations -------------------------------------------------------- */
 
 static long allocations;
@@ -21,6 +25,8 @@ void *__real_malloc(size_t n);
 void *__real_calloc(size_t n, size_t size);
 void *__real_realloc(void *p, size_t n);
 void *__real_aligned_alloc(size_t align, size_t n);
+void __real_free(void *p);
+void __wrap_free(void *p);
 void *__wrap_malloc(size_t n);
 void *__wrap_calloc(size_t n, size_t size);
 void *__wrap_realloc(void *p, size_t n);
@@ -48,6 +54,11 @@ void *__wrap_aligned_alloc(size_t align, size_t n)
 {
     allocations++;
     return __real_aligned_alloc(align, n);
+}
+
+void __wrap_free(void *p)
+{
+    __real_free(p);
 }
 
 /* ---- timing: as limit.c does it ------------------------------------------- */
@@ -242,6 +253,12 @@ int main(int argc, char **argv)
                                        "C3", "S1", "G1", "dispatch" };
     threads = argc > 1 ? atoi(argv[1]) : 1;
     rill_set_threads(threads);
+    tape = rill_tape_new(NULL);
+    printf("# rill: %d threads, %s kernels, BLAS: %s, %s\n", rill_threads(),
+           rill_tape_isa(tape),
+           openblas_get_config ? openblas_get_config() : "not OpenBLAS",
+           openblas_get_corename ? openblas_get_corename() : "");
+    rill_tape_free(tape);
     for (int i = 2; i < argc; i++)
         run(argv[i]);
     for (size_t i = 0; argc < 3 && i < sizeof all / sizeof *all; i++)

@@ -90,7 +90,7 @@ static const struct {
     { "log1p", log1p_kernels, log1pl, { 1.5, 1.5 } },
     { "tanh", tanh_kernels, tanhl, { 1.7, 1.8 } },
     { "sigmoid", sigmoid_kernels, true_sigmoid, { 2, 2 } },
-    { "silu", silu_kernels, true_silu, { 2.3, 2.5 } },
+    { "silu", silu_kernels, true_silu, { 2.5, 2.5 } },
     { "softplus", softplus_kernels, true_softplus, { 2, 2 } },
     { "normal_pdf", normal_pdf_kernels, true_normal_pdf, { 1.2, 1.8 } },
     { "normal_cdf", normal_cdf_kernels, true_normal_cdf, { 1.3, 4 } },

@@ -321,6 +321,14 @@ START_TEST(extreme_infinities)
     double max[] = { -INFINITY, INFINITY }, min[] = { -INFINITY, 1 };
     assert_tensor(rill_max(tape, a, &o), RILL_SHAPE(2), max, 0);
     assert_tensor(rill_min(tape, a, &o), RILL_SHAPE(2), min, 0);
+    /* whole vectors of them too */
+    for (int i = 0; i < 2; i++) {
+        rill_tensor *low = rill_full(tape, -INFINITY, i ? RILL_F64 : RILL_F32,
+                                     RILL_SHAPE(40));
+        ck_assert(rill_item(rill_max(tape, low, NULL)) == -INFINITY);
+        ck_assert(rill_item(rill_min(tape, rill_neg(tape, low), NULL)) ==
+                  INFINITY);
+    }
 }
 END_TEST
 

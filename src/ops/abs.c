@@ -21,7 +21,7 @@ static RULE(abs_backward)
 static const rill_op abs_op = { "abs", "dx = dy sign(x)", abs_backward, NULL,
                                 0 };
 
-/* |x|. x: any shape, a float dtype. Errors: those of every op; an int32 x. */
+/* |x|. */
 rill_tensor *rill_abs(rill_tape *t, const rill_tensor *x)
 {
     return rill_elementwise(t, &abs_op, abs_kernels, INPUTS(x), NULL);

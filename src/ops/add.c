@@ -21,8 +21,7 @@ void rill_add_into(rill_tape *t, rill_tensor *y, const rill_tensor *x)
 static const rill_op add_op = { "add", "da = dy, db = dy", add_backward,
                                 NULL, 0 };
 
-/* a + b. a, b: one float dtype, shapes that broadcast. Errors: those of
- * every op; int32 or mixed dtypes; shapes that do not broadcast. */
+/* a + b. */
 rill_tensor *rill_add(rill_tape *t, const rill_tensor *a,
                       const rill_tensor *b)
 {

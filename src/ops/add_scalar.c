@@ -15,8 +15,7 @@ static RULE(add_scalar_backward)
 static const rill_op add_scalar_op = { "add_scalar", "dx = dy",
                                        add_scalar_backward, NULL, 0 };
 
-/* x + s. x: any shape, a float dtype; s is rounded to it. Errors: those of
- * every op; an int32 x. */
+/* x + s; s is rounded to the dtype of x. */
 rill_tensor *rill_add_scalar(rill_tape *t, const rill_tensor *x, double s)
 {
     return rill_elementwise(t, &add_scalar_op, add_scalar_kernels,

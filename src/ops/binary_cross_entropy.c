@@ -45,31 +45,24 @@ static const rill_op binary_cross_entropy_op = {
     binary_cross_entropy_backward, NULL, 0
 };
 
-/* Whether w may weigh x: broadcasting does not make x larger. */
-static bool binary_cross_entropy_weight(rill_tape *t, const char *op,
-                                        const char *name_x,
-                                        const rill_tensor *x,
-                                        const char *name_w,
-                                        const rill_tensor *w)
+/* Whether inputs and weights fit: these do not broadcast x to a larger one. */
+static bool binary_cross_entropy_fits(rill_tape *t, const char *op,
+                                      const char *name, const rill_tensor *x,
+                                      const rill_tensor *target,
+                                      const rill_binary_cross_entropy_opts *o)
 {
-    if (!rill_usable_float(t, op, name_w, w) ||
-        !rill_same_dtype(t, op, name_x, x, name_w, w))
+    const rill_tensor *w[] = { o->weight, o->pos_weight };
+    static const char *const names[] = { "weight", "pos_weight" };
+    if (!rill_loss_inputs(t, op, name, x, target))
         return false;
-    rill_shape both = x->shape;
-    if (!rill_broadcast(&both, &w->shape) ||
-        !rill_shape_equal(&both, &x->shape))
-        return rill_fail(t, "%s: %s is %s, which does not broadcast to %s",
-                         op, name_w, RILL_TEXT(w), RILL_TEXT(x));
+    for (int k = 0; k < 2; k++) {
+        if (w[k] && !rill_usable_floats(t, op, name, x, names[k], w[k]))
+            return false;
+        if (w[k] && !rill_broadcasts(&w[k]->shape, &x->shape))
+            return rill_fail(t, "%s: %s is %s, which does not broadcast to %s",
+                             op, names[k], RILL_TEXT(w[k]), RILL_TEXT(x));
+    }
     return true;
-}
-
-static rill_tensor *binary_cross_entropy_reduce(
-    rill_tape *t, const char *op, rill_tensor *losses,
-    const rill_binary_cross_entropy_opts *o)
-{
-    if (o->weight)
-        losses = rill_mul(t, losses, o->weight);
-    return rill_reduce_loss(t, op, losses, o->reduction);
 }
 
 /* The cross entropy of probabilities, clamped as PyTorch's; for a network's
@@ -85,11 +78,9 @@ rill_tensor *rill_binary_cross_entropy(
     const rill_binary_cross_entropy_opts *opts)
 {
     static const char op[] = "binary_cross_entropy";
-    static const rill_binary_cross_entropy_opts none = { 0 };
+    const rill_binary_cross_entropy_opts none = { 0 };
     const rill_binary_cross_entropy_opts *o = opts ? opts : &none;
-    if (!rill_loss_inputs(t, op, "probs", probs, target) ||
-        (o->weight && !binary_cross_entropy_weight(t, op, "probs", probs,
-                                                   "weight", o->weight)))
+    if (!binary_cross_entropy_fits(t, op, "probs", probs, target, o))
         return NULL;
     if (o->pos_weight)
         return rill_fail(t, "%s: pos_weight is an option of "
@@ -104,7 +95,9 @@ rill_tensor *rill_binary_cross_entropy(
     rill_tensor *losses = rill_elementwise(
         t, &binary_cross_entropy_op, binary_cross_entropy_kernels,
         INPUTS(probs, target), NULL);
-    return binary_cross_entropy_reduce(t, op, losses, o);
+    if (o->weight)
+        losses = rill_mul(t, losses, o->weight);
+    return rill_reduce_loss(t, op, losses, &(rill_loss_opts){ o->reduction });
 }
 
 /* The binary cross entropy of p = sigmoid(logits), exact for every finite
@@ -118,14 +111,9 @@ rill_tensor *rill_binary_cross_entropy_with_logits(
     const rill_binary_cross_entropy_opts *opts)
 {
     static const char op[] = "binary_cross_entropy_with_logits";
-    static const rill_binary_cross_entropy_opts none = { 0 };
+    const rill_binary_cross_entropy_opts none = { 0 };
     const rill_binary_cross_entropy_opts *o = opts ? opts : &none;
-    if (!rill_loss_inputs(t, op, "logits", logits, target) ||
-        (o->weight && !binary_cross_entropy_weight(t, op, "logits", logits,
-                                                   "weight", o->weight)) ||
-        (o->pos_weight &&
-         !binary_cross_entropy_weight(t, op, "logits", logits, "pos_weight",
-                                      o->pos_weight)))
+    if (!binary_cross_entropy_fits(t, op, "logits", logits, target, o))
         return NULL;
     rill_tensor *on = rill_softplus(t, rill_neg(t, logits));
     rill_tensor *off = rill_softplus(t, logits);
@@ -133,7 +121,10 @@ rill_tensor *rill_binary_cross_entropy_with_logits(
     off = rill_mul(t, off, rill_rsub(t, target, 1));
     if (o->pos_weight)
         on = rill_mul(t, on, o->pos_weight);
-    return binary_cross_entropy_reduce(t, op, rill_add(t, on, off), o);
+    rill_tensor *losses = rill_add(t, on, off);
+    if (o->weight)
+        losses = rill_mul(t, losses, o->weight);
+    return rill_reduce_loss(t, op, losses, &(rill_loss_opts){ o->reduction });
 }
 
 #endif

@@ -23,6 +23,15 @@ bool rill_same_dtype(rill_tape *t, const char *op, const char *name_a,
                      rill_dtype_name(b->dtype));
 }
 
+bool rill_usable_floats(rill_tape *t, const char *op, const char *name_a,
+                        const rill_tensor *a, const char *name_b,
+                        const rill_tensor *b)
+{
+    return rill_usable_float(t, op, name_a, a) &&
+           rill_usable_float(t, op, name_b, b) &&
+           rill_same_dtype(t, op, name_a, a, name_b, b);
+}
+
 int rill_resolve_dim(rill_tape *t, const char *op, int dim, int ndim)
 {
     if (dim >= -ndim && dim < ndim)

@@ -19,10 +19,9 @@ static RULE(clamp_backward)
 static const rill_op clamp_op = { "clamp", "dx = dy where low <= x <= high",
                                   clamp_backward, NULL, 0 };
 
-/* x, but not below low and not above high. x: any shape, a float dtype, to
- * which the bounds are rounded; an infinite bound bounds nothing. Errors:
- * those of every op; an int32 x; a bound that is NaN; low above high, which
- * can only be a mistake (PyTorch makes every element high). */
+/* x, but not below low and not above high, which are rounded to the dtype of
+ * x; an infinite bound bounds nothing. Errors: a bound that is NaN; low above
+ * high, which can only be a mistake (PyTorch makes every element high). */
 rill_tensor *rill_clamp(rill_tape *t, const rill_tensor *x, double low,
                         double high)
 {

@@ -1,5 +1,6 @@
 /* common.h: what the op files share. An op checks its arguments before it
- * reads them, computes into a fresh tensor, and records. */
+ * reads them, computes into a fresh tensor, and records. rill_elementwise
+ * does all of it: what it refuses, the docstrings do not repeat. */
 #ifndef RILL_OPS_COMMON_H
 #define RILL_OPS_COMMON_H
 
@@ -20,6 +21,10 @@ bool rill_usable_float(rill_tape *t, const char *op, const char *argument,
 bool rill_same_dtype(rill_tape *t, const char *op, const char *name_a,
                      const rill_tensor *a, const char *name_b,
                      const rill_tensor *b);
+/* Both of float dtypes, and of one. */
+bool rill_usable_floats(rill_tape *t, const char *op, const char *name_a,
+                        const rill_tensor *a, const char *name_b,
+                        const rill_tensor *b);
 /* dim counted from 0, of a shape with ndim dimensions; -1 is refused */
 int rill_resolve_dim(rill_tape *t, const char *op, int dim, int ndim);
 
@@ -49,7 +54,11 @@ enum { RILL_MAP_MAX_INPUTS = 4 };
 /* Elements in a part of a loop that threads may share. */
 enum { RILL_PART = 1 << 15 };
 
+/* Makes *to the shape that broadcasting it with another gives; false where
+ * the two do not fit. */
 bool rill_broadcast(rill_shape *to, const rill_shape *with);
+/* Whether broadcasting with `from` leaves `to` as it is. */
+bool rill_broadcasts(const rill_shape *from, const rill_shape *to);
 /* Computes only. The kernel is chosen by the dtype of the last input. */
 rill_tensor *rill_map(rill_tape *t, const char *op,
                       rill_map_kernel *const (*kernels)[2],
@@ -119,10 +128,14 @@ void rill_permute_copy(void *y, const rill_tensor *x, const int *order);
 /* Both float tensors, of one dtype and one shape. */
 bool rill_loss_inputs(rill_tape *t, const char *op, const char *name,
                       const rill_tensor *x, const rill_tensor *target);
-/* An element's or a position's losses, reduced. */
+/* x - target, after these checks. */
+rill_tensor *rill_loss_difference(rill_tape *t, const char *op,
+                                  const rill_tensor *x,
+                                  const rill_tensor *target);
+/* An element's or a position's losses, reduced; without opts to the mean. */
 rill_tensor *rill_reduce_loss(rill_tape *t, const char *op,
                               const rill_tensor *losses,
-                              rill_reduction reduction);
+                              const rill_loss_opts *opts);
 
 /* Scores (logits or log-probabilities) of shape [C] or [N, C, d1, ...], seen
  * as [outer, classes, inner]; a position is one of the outer x inner. */
@@ -132,6 +145,7 @@ typedef struct {
     rill_shape shape;      /* of the positions */
     const int32_t *target; /* a class a position */
     int32_t ignore_index;
+    int64_t taken;             /* positions that are not ignored */
     const rill_tensor *weight; /* of each class; NULL: all 1 */
 } rill_class_view;
 

@@ -3,52 +3,39 @@
  * equals 0.
  *
  * One kernel serves all five: of two numbers at most one of <, = and > holds,
- * and a relation is the set of those that it allows. */
-#ifdef REAL
+ * and a relation is given as what it answers in these cases. */
+#define KERNEL_FILE "../ops/compare.c"
+#include "common.h"
 
+#ifdef REAL
 static void FN(compare)(void *out, const void *const *in, size_t n,
                         const void *attrs)
 {
-    const compare_relation *r = attrs;
     const REAL *a = in[0], *b = in[1];
-    int32_t *y = out, less = r->less, equal = r->equal, greater = r->greater;
+    const int32_t *answer = attrs;
+    int32_t *y = out, less = answer[0], equal = answer[1], more = answer[2];
     SIMD for (size_t i = 0; i < n; i++)
         y[i] = (a[i] < b[i] ? less : 0) | (a[i] == b[i] ? equal : 0) |
-               (a[i] > b[i] ? greater : 0);
+               (a[i] > b[i] ? more : 0);
 }
 
 #else
-#include "common.h"
-
-typedef struct {
-    int32_t less, equal, greater; /* 1: allowed */
-} compare_relation;
-
-#define KERNEL_FILE "../ops/compare.c"
-#include "../tensor/each_kernel.h"
-
 KERNELS(compare)
 
 static rill_tensor *compare(rill_tape *t, const rill_op *op,
-                            compare_relation r, const rill_tensor *a,
-                            const rill_tensor *b)
+                            const rill_tensor *a, const rill_tensor *b,
+                            const int32_t *answer)
 {
     if (!rill_usable(t, op->name, "a", a) ||
         !rill_usable(t, op->name, "b", b) ||
         !rill_same_dtype(t, op->name, "a", a, "b", b))
         return NULL;
-    const rill_tensor *in[] = { a, b }, *as[] = { a, b };
-    if (a->dtype == RILL_I32) { /* every int32 is a double */
-        bool was = rill_tape_record(t, false);
-        as[0] = rill_cast(t, a, RILL_F64);
-        as[1] = rill_cast(t, b, RILL_F64);
-        rill_tape_record(t, was);
-    }
-    if (!as[0] || !as[1])
-        return NULL;
-    rill_tensor *y = rill_map(t, op->name, compare_kernels, as, 2, RILL_I32,
-                              &r);
-    return y ? rill_record(t, op, y, in, 2, NULL) : NULL;
+    if (a->dtype == RILL_I32) /* every int32 is a double */
+        return compare(t, op, rill_cast(t, a, RILL_F64),
+                       rill_cast(t, b, RILL_F64), answer);
+    rill_tensor *y = rill_map(t, op->name, compare_kernels, INPUTS(a, b),
+                              RILL_I32, answer);
+    return y ? rill_record(t, op, y, INPUTS(a, b), NULL) : NULL;
 }
 
 static const rill_op gt_op = { "gt", "not differentiable", NULL, NULL, 0 };
@@ -57,38 +44,35 @@ static const rill_op lt_op = { "lt", "not differentiable", NULL, NULL, 0 };
 static const rill_op le_op = { "le", "not differentiable", NULL, NULL, 0 };
 static const rill_op eq_op = { "eq", "not differentiable", NULL, NULL, 0 };
 
-/* An int32 mask: 1 where a > b, else 0. a, b: one dtype, float or int32,
- * shapes that broadcast. Errors, here and in the four below: those of every
- * op; mixed dtypes; shapes that do not broadcast. */
+/* An int32 mask: 1 where a > b, else 0. Here and below, unlike other
+ * elementwise ops, a and b may both be int32 as well. */
 rill_tensor *rill_gt(rill_tape *t, const rill_tensor *a, const rill_tensor *b)
 {
-    return compare(t, &gt_op, (compare_relation){ .greater = 1 }, a, b);
+    return compare(t, &gt_op, a, b, (int32_t[]){ 0, 0, 1 });
 }
 
 /* An int32 mask: 1 where a >= b, else 0. */
 rill_tensor *rill_ge(rill_tape *t, const rill_tensor *a, const rill_tensor *b)
 {
-    return compare(t, &ge_op, (compare_relation){ .equal = 1, .greater = 1 },
-                   a, b);
+    return compare(t, &ge_op, a, b, (int32_t[]){ 0, 1, 1 });
 }
 
 /* An int32 mask: 1 where a < b, else 0. */
 rill_tensor *rill_lt(rill_tape *t, const rill_tensor *a, const rill_tensor *b)
 {
-    return compare(t, &lt_op, (compare_relation){ .less = 1 }, a, b);
+    return compare(t, &lt_op, a, b, (int32_t[]){ 1, 0, 0 });
 }
 
 /* An int32 mask: 1 where a <= b, else 0. */
 rill_tensor *rill_le(rill_tape *t, const rill_tensor *a, const rill_tensor *b)
 {
-    return compare(t, &le_op, (compare_relation){ .less = 1, .equal = 1 }, a,
-                   b);
+    return compare(t, &le_op, a, b, (int32_t[]){ 1, 1, 0 });
 }
 
 /* An int32 mask: 1 where a = b, else 0. */
 rill_tensor *rill_eq(rill_tape *t, const rill_tensor *a, const rill_tensor *b)
 {
-    return compare(t, &eq_op, (compare_relation){ .equal = 1 }, a, b);
+    return compare(t, &eq_op, a, b, (int32_t[]){ 0, 1, 0 });
 }
 
 #endif

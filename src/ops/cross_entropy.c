@@ -25,7 +25,7 @@ typedef struct {
     const void *logits, *probs; /* probs: NULL with class indices */
     double label_smoothing, z_loss;
     double scale; /* of a position's gradient, for dloss = 1 */
-    void *losses, *lse, *grad; /* grad: NULL where not wanted */
+    void *losses, *lse, *grad; /* lse, grad: NULL where not wanted */
     bool each;                 /* reduction none */
     double denominator;
     rill_shape rows; /* the logits' shape with one class */
@@ -81,74 +81,81 @@ static void FN(cross_entropy_row)(const cross_entropy_args *a, const REAL *z,
         g[y] -= scale * own;
 }
 
-/* LANES positions side by side, for at most LANES classes: rows are read and
- * written LANES wide, so what a row spills is the next row's to overwrite. */
-static void FN(cross_entropy_lanes)(const cross_entropy_args *a,
+/* BLOCK positions side by side, for at most LANES classes: enough of them
+ * for one's arithmetic to hide the latency of another's. */
+static void FN(cross_entropy_block)(const cross_entropy_args *a,
                                     const REAL *z, const int32_t *y,
                                     REAL *loss, REAL *lse, REAL *g)
 {
+    enum { BLOCK = 4 * LANES };
     FN(vector) r[LANES];
-    REAL e[LANES][LANES], max[LANES], sum[LANES], at[LANES], f[LANES];
+    REAL e[LANES][BLOCK], max[BLOCK], sum[BLOCK], at[BLOCK], f[BLOCK];
     size_t n = a->v.classes;
     REAL scale = (REAL)a->scale;
     int32_t ignore = a->v.ignore_index;
-#pragma GCC unroll 16
-    for (size_t l = 0; l < LANES; l++)
-        r[l] = *(const FN(vector) *)(z + l * n);
-    FN(transpose)(r);
-    memcpy(e, r, sizeof e);
-    SIMD for (size_t l = 0; l < LANES; l++) {
+    for (size_t k = 0; k < BLOCK; k += LANES) {
+        FN(load_rows)(z + k * n, n, r);
+        for (size_t c = 0; c < n; c++)
+            memcpy(&e[c][k], &r[c], sizeof *r);
+    }
+    SIMD for (size_t l = 0; l < BLOCK; l++) {
         max[l] = e[0][l];
         sum[l] = at[l] = 0;
     }
     for (size_t c = 1; c < n; c++)
-        SIMD for (size_t l = 0; l < LANES; l++)
+        SIMD for (size_t l = 0; l < BLOCK; l++)
             max[l] = e[c][l] > max[l] ? e[c][l] : max[l];
     for (size_t c = 0; c < n; c++)
-        SIMD for (size_t l = 0; l < LANES; l++) {
+        SIMD for (size_t l = 0; l < BLOCK; l++) {
             at[l] = y[l] == (int32_t)c ? max[l] - e[c][l] : at[l];
             sum[l] += e[c][l] = FN(math_exp)(e[c][l] - max[l]);
         }
-    SIMD for (size_t l = 0; l < LANES; l++) {
+    SIMD for (size_t l = 0; l < BLOCK; l++) {
         REAL log_sum = FN(math_log)(sum[l]);
         loss[l] = y[l] == ignore ? 0 : log_sum + at[l];
-        lse[l] = y[l] == ignore ? 0 : log_sum + max[l];
+        max[l] = y[l] == ignore ? 0 : log_sum + max[l];
         f[l] = scale / sum[l];
     }
+    if (lse)
+        memcpy(lse, max, sizeof max);
     if (!g)
         return;
     for (size_t c = 0; c < n; c++)
-        SIMD for (size_t l = 0; l < LANES; l++) {
+        SIMD for (size_t l = 0; l < BLOCK; l++) {
             REAL d = e[c][l] * f[l] - (y[l] == (int32_t)c ? scale : 0);
             e[c][l] = y[l] == ignore ? 0 : d;
         }
-    memcpy(r, e, sizeof e);
-    FN(transpose)(r);
-#pragma GCC unroll 16
-    for (size_t l = 0; l < LANES; l++)
-        *(FN(vector) *)(g + l * n) = r[l];
+    for (size_t k = 0; k < BLOCK; k += LANES) {
+        for (size_t c = 0; c < n; c++)
+            memcpy(&r[c], &e[c][k], sizeof *r);
+        FN(store_rows)(g + k * n, n, r);
+    }
 }
 
-/* Positions i to end in lanes. The last of them go through copies, where
+/* Positions i to end in blocks. The last of them go through copies, where
  * there is room to read and to spill. */
 static void FN(cross_entropy_few)(const cross_entropy_args *a, size_t i,
                                   size_t end)
 {
+    enum { BLOCK = 4 * LANES };
     size_t n = a->v.classes;
     const REAL *z = a->logits;
     REAL *loss = a->losses, *lse = a->lse, *grad = a->grad;
-    for (; (i + LANES - 1) * n + LANES <= end * n; i += LANES)
-        FN(cross_entropy_lanes)(a, z + i * n, a->v.target + i, loss + i,
-                                lse + i, grad ? grad + i * n : NULL);
+    for (; (i + BLOCK - 1) * n + LANES <= end * n; i += BLOCK)
+        FN(cross_entropy_block)(a, z + i * n, a->v.target + i, loss + i,
+                                lse ? lse + i : NULL,
+                                grad ? grad + i * n : NULL);
     while (i < end) {
-        size_t m = end - i < LANES ? end - i : LANES;
-        REAL zs[LANES * LANES] = { 0 }, g[LANES * LANES], o[2][LANES];
-        int32_t y[LANES] = { 0 };
+        size_t m = end - i < BLOCK ? end - i : BLOCK;
+        REAL zs[BLOCK * LANES], g[BLOCK * LANES], o[2][BLOCK];
+        int32_t y[BLOCK] = { 0 };
+        memset(zs, 0, (BLOCK - 1) * n * sizeof *zs + LANES * sizeof *zs);
         memcpy(zs, z + i * n, m * n * sizeof *zs);
         memcpy(y, a->v.target + i, m * sizeof *y);
-        FN(cross_entropy_lanes)(a, zs, y, o[0], o[1], g);
+        FN(cross_entropy_block)(a, zs, y, o[0], o[1], g);
         memcpy(loss + i, o[0], m * sizeof *loss);
-        memcpy(lse + i, o[1], m * sizeof *lse);
+        if (lse)
+            memcpy(lse + i, o[1], m * sizeof *lse);
         if (grad)
             memcpy(grad + i * n, g, m * n * sizeof *g);
         i += m;
@@ -205,11 +212,13 @@ static void FN(cross_entropy)(const cross_entropy_args *a, size_t part)
         const REAL *z = FN(cross_entropy_gather)(a, a->logits, i, z_row);
         int32_t y = a->probs ? -1 : a->v.target[i];
         bool ignored = !a->probs && y == a->v.ignore_index;
-        if (ignored)
-            losses[i] = lse[i] = 0;
-        else
+        REAL row_lse = 0;
+        losses[i] = 0;
+        if (!ignored)
             FN(cross_entropy_row)(a, z, FN(cross_entropy_mass)(a, i, k_row),
-                                  y, g, &losses[i], &lse[i]);
+                                  y, g, &losses[i], &row_lse);
+        if (lse)
+            lse[i] = row_lse;
         for (size_t c = 0; g && ignored && c < n; c++)
             g[c] = 0;
         for (size_t c = 0; grad && inner > 1 && c < n; c++)
@@ -398,10 +407,10 @@ static rill_tensor *cross_entropy(rill_tape *t, const char *op,
                      "log_softmax itself: give it the logits", op,
                   z->op->name);
     rill_tensor *losses = rill_empty(t, z->dtype, a.v.shape);
-    rill_tensor *lse = rill_empty(t, z->dtype, a.v.shape);
+    rill_tensor *lse = o->lse ? rill_empty(t, z->dtype, a.v.shape) : NULL;
     bool wanted = t->recording && rill_wants(t, z);
     rill_tensor *g = wanted ? rill_like(t, z) : NULL;
-    if (!losses || !lse || (wanted && !g))
+    if (!losses || (o->lse && !lse) || (wanted && !g))
         return NULL;
     bool mean = o->reduction == RILL_MEAN;
     double own = a.probs ? (double)a.v.positions : rill_class_total(&a.v);
@@ -412,7 +421,7 @@ static rill_tensor *cross_entropy(rill_tape *t, const char *op,
     a.z_loss = o->z_loss;
     a.logits = z->data;
     a.losses = losses->data;
-    a.lse = lse->data;
+    a.lse = lse ? lse->data : NULL;
     a.grad = g ? g->data : NULL;
     a.isa = t->isa;
     a.dtype = z->dtype;

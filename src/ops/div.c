@@ -19,8 +19,7 @@ static RULE(div_backward)
 static const rill_op div_op = { "div", "da = dy / b, db = -(dy / b) y",
                                 div_backward, NULL, 0 };
 
-/* a / b. a, b: one float dtype, shapes that broadcast. Errors: those of
- * every op; int32 or mixed dtypes; shapes that do not broadcast. */
+/* a / b. */
 rill_tensor *rill_div(rill_tape *t, const rill_tensor *a,
                       const rill_tensor *b)
 {

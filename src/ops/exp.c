@@ -14,7 +14,7 @@ static RULE(exp_backward)
 
 static const rill_op exp_op = { "exp", "dx = dy y", exp_backward, NULL, 0 };
 
-/* e^x. x: any shape, a float dtype. Errors: those of every op; an int32 x. */
+/* e^x. */
 rill_tensor *rill_exp(rill_tape *t, const rill_tensor *x)
 {
     return rill_elementwise(t, &exp_op, exp_kernels, INPUTS(x), NULL);

@@ -4,17 +4,9 @@
 #define KERNEL_FILE "../ops/expand.c"
 #include "common.h"
 
-#ifdef REAL
-static void FN(expand)(void *out, const void *const *in, size_t n,
-                       const void *attrs)
-{
-    (void)attrs;
-    memcpy(out, in[0], n * sizeof(REAL));
-}
+MAP1(expand, x, x)
 
-#else
-KERNELS(expand)
-
+#ifndef REAL
 static RULE(expand_backward)
 {
     gx[0] = gy; /* the sweep brings it back to x's shape */
@@ -30,15 +22,12 @@ rill_tensor *rill_expand(rill_tape *t, const rill_tensor *x, rill_shape shape)
     if (!rill_usable_float(t, "expand", "x", x) ||
         !rill_shape_usable(t, "expand", &shape))
         return NULL;
-    rill_shape both = shape;
-    if (!rill_broadcast(&both, &x->shape) ||
-        !rill_shape_equal(&both, &shape))
+    if (!rill_broadcasts(&x->shape, &shape))
         return rill_fail(t, "expand: x is %s, which does not broadcast to %s",
                          RILL_TEXT(x), RILL_SHAPE_TEXT(shape));
-    const rill_tensor *in[] = { x };
-    rill_tensor *y = rill_map_to(t, shape, expand_kernels, in, 1, x->dtype,
-                                 NULL);
-    return y ? rill_record(t, &expand_op, y, in, 1, NULL) : NULL;
+    rill_tensor *y = rill_map_to(t, shape, expand_kernels, INPUTS(x),
+                                 x->dtype, NULL);
+    return y ? rill_record(t, &expand_op, y, INPUTS(x), NULL) : NULL;
 }
 
 #endif

@@ -49,8 +49,7 @@ static RULE(gelu_backward)
 static const rill_op gelu_op = { "gelu", "dx = dy (P(x) + x p(x))",
                                  gelu_backward, NULL, 0 };
 
-/* x P(x), P the standard normal distribution function; 0 at -inf. x: any
- * shape, a float dtype. Errors: those of every op; an int32 x. Source:
+/* x P(x), P the standard normal distribution function; 0 at -inf. Source:
  * Hendrycks and Gimpel, Gaussian error linear units (2016). */
 rill_tensor *rill_gelu(rill_tape *t, const rill_tensor *x)
 {
@@ -69,12 +68,11 @@ static RULE(gelu_tanh_backward)
     gx[0] = rill_mul(t, gy, slope);
 }
 
-static const rill_op gelu_tanh_op = { "gelu_tanh",
-                                      "dx = dy s (1 + x (1 - s) dw/dx)",
-                                      gelu_tanh_backward, NULL, 0 };
+static const rill_op gelu_tanh_op = {
+    "gelu_tanh", "dx = dy s (1 + x (1 - s) dw/dx)", gelu_tanh_backward, NULL, 0
+};
 
-/* gelu's approximation by tanh, from the same source: within 5e-4 of it. x:
- * any shape, a float dtype. Errors: those of every op; an int32 x. */
+/* gelu's approximation by tanh, from the same source: within 5e-4 of it. */
 rill_tensor *rill_gelu_tanh(rill_tape *t, const rill_tensor *x)
 {
     return rill_elementwise(t, &gelu_tanh_op, gelu_tanh_kernels, INPUTS(x),

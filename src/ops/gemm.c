@@ -24,7 +24,7 @@ static void FN(gemm_pack)(const REAL *b, size_t ldb, size_t depth,
 #pragma GCC unroll 16
                 for (size_t i = 0; i < LANES; i++)
                     square[i] = *(const FN(vector) *)(b + (j + i) * ldb + p);
-                FN(transpose)(square);
+                FN(rows_to_columns)(square, LANES);
 #pragma GCC unroll 16
                 for (size_t i = 0; i < LANES; i++)
                     *(FN(vector) *)(panel + (p + i) * 2 * LANES + j) =
@@ -190,7 +190,7 @@ bool rill_gemm(rill_tape *t, const char *op, rill_dtype dtype,
     if (g->k == 0)
         return true;
     /* the longer side is cut: the other operand is packed once a part */
-    enum { PART = 1 << 22, STEP = 64 };
+    enum { PART = 1 << 22, STEP = 128 };
     gemm_job job = { .whole = *g, .dtype = dtype, .isa = t->isa,
                      .by_rows = g->m >= g->n };
     int64_t side = job.by_rows ? g->m : g->n;

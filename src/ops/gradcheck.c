@@ -17,19 +17,12 @@ typedef struct {
     rill_tensor **x; /* the inputs as leaves of work; x[n] is v */
 } check;
 
-/* Random numbers of magnitude 0.5 to 1.5 that depend on `which` alone. */
+/* Random numbers that depend on `which` alone. */
 static rill_tensor *check_weights(rill_tape *t, const rill_tensor *like,
                                   uint64_t which)
 {
     rill_rng r = { .seed = 0x5eed + which };
-    rill_tensor *v = rill_empty(t, RILL_F64, like->shape);
-    double *d = rill_write(v);
-    for (int64_t i = 0; d && i < v->numel; i++) {
-        d[i] = 0.5 + rill_rng_uniform(&r);
-        if (rill_rng_next(&r) & 1)
-            d[i] = -d[i];
-    }
-    return v;
+    return rill_uniform(t, &r, 0.5, 1.5, RILL_F64, like->shape);
 }
 
 /* L on a fresh work tape, with element `at` of leaf `arg` moved by h. */
@@ -78,42 +71,37 @@ static rill_tensor *check_second(check *c, int arg, int64_t at, double h)
 
 typedef rill_tensor *check_loss(check *c, int arg, int64_t at, double h);
 
-typedef struct {
-    double excess, analytic, numeric; /* excess over the tolerance */
-    int arg;
-    int64_t at;
-} check_worst;
-
-static double check_excess(const check *c, double a, double b)
+/* Compares the gradients g[arg] with central differences of loss and names
+ * the worst element, if any is beyond the tolerance. */
+static bool check_compare(check *c, check_loss *loss, rill_tensor *const *g,
+                          int n_args, const char *what)
 {
-    if (isnan(a) || isnan(b) || isinf(a) || isinf(b))
-        return a == b ? -1 : INFINITY;
-    return fabs(a - b) -
-           (c->o.atol + c->o.rtol * fmax(fabs(a), fabs(b)));
-}
-
-/* Compares the gradients g[arg] with central differences of loss. */
-static bool check_compare(check *c, check_loss *loss, double *const *g,
-                          const int64_t *numel, int n_args, const char *what)
-{
-    check_worst worst = { .excess = 0 };
-    double h = c->o.step;
+    double worst = 0, analytic = 0, numeric = 0, h = c->o.step;
+    int64_t at = 0;
+    int argument = 0;
     for (int arg = 0; arg < n_args; arg++)
-        for (int64_t i = 0; i < numel[arg]; i++) {
+        for (int64_t i = 0; i < g[arg]->numel; i++) {
+            double a = rill_at(g[arg], i);
             double up = rill_item(loss(c, arg, i, h));
-            double down = rill_item(loss(c, arg, i, -h));
-            double numeric = (up - down) / (2 * h);
-            double excess = check_excess(c, g[arg][i], numeric);
-            if (excess > worst.excess)
-                worst = (check_worst){ excess, g[arg][i], numeric, arg, i };
+            double b = (up - rill_item(loss(c, arg, i, -h))) / (2 * h);
+            double beyond = fabs(a - b) - c->o.atol -
+                            c->o.rtol * fmax(fabs(a), fabs(b));
+            if (isnan(beyond)) /* NaN or infinity: fine where both agree */
+                beyond = a == b ? 0 : INFINITY;
+            if (beyond <= worst)
+                continue;
+            worst = beyond;
+            analytic = a;
+            numeric = b;
+            argument = arg;
+            at = i;
         }
     if (c->work->failed)
         return rill_fail(c->t, "gradcheck: %s", c->work->error);
-    if (worst.excess > 0)
+    if (worst > 0)
         return rill_fail(c->t, "gradcheck: %s: %s in argument %d at %" PRId64
                          " is %.10g, central differences say %.10g", c->op,
-                         what, worst.arg, worst.at, worst.analytic,
-                         worst.numeric);
+                         what, argument, at, analytic, numeric);
     return true;
 }
 
@@ -123,28 +111,21 @@ static bool check_run(check *c, check_loss *loss, int n_args,
                       bool create_graph, const char *what)
 {
     rill_tensor *l = loss(c, -1, 0, 0);
-    double **g = rill_tape_alloc(c->t, (size_t)n_args * sizeof *g);
-    int64_t *numel = rill_tape_alloc(c->t, (size_t)n_args * sizeof *numel);
+    rill_tensor **g = rill_tape_alloc(c->t, (size_t)n_args * sizeof *g);
     /* where nothing depends on a leaf, the gradient is 0, not an error */
-    const rill_node *root = l ? rill_node_of(c->work, l) : NULL;
-    bool reaches = root && root->wants;
+    bool reaches = l && rill_wants(c->work, l);
     if (reaches)
         rill_backward(c->work, l,
                       &(rill_backward_opts){ .create_graph = create_graph });
     if (c->work->failed)
         return rill_fail(c->t, "gradcheck: %s", c->work->error);
-    for (int arg = 0; g && numel && arg < n_args; arg++) {
-        const rill_tensor *from =
-            reaches ? rill_grad(c->work, c->x[arg]) : NULL;
-        numel[arg] = c->x[arg]->numel;
-        size_t size = (size_t)numel[arg] * sizeof **g;
-        g[arg] = rill_tape_alloc(c->t, size);
-        if (g[arg] && from)
-            memcpy(g[arg], from->data, size);
-        else if (g[arg])
-            memset(g[arg], 0, size);
+    for (int arg = 0; g && arg < n_args; arg++) {
+        rill_shape shape = c->x[arg]->shape;
+        rill_tensor *from = reaches ? rill_grad(c->work, c->x[arg]) : NULL;
+        g[arg] = from ? rill_copy(c->t, from->data, RILL_F64, shape)
+                      : rill_zeros(c->t, RILL_F64, shape);
     }
-    return !c->t->failed && check_compare(c, loss, g, numel, n_args, what);
+    return !c->t->failed && check_compare(c, loss, g, n_args, what);
 }
 
 /* Whether the gradients of f, and with opts->second_order the derivatives of
@@ -166,9 +147,8 @@ bool rill_gradcheck(rill_tape *t, rill_function *f,
             return rill_fail(t, "gradcheck: argument %d is %s, float64 is "
                              "wanted", i, rill_dtype_name(inputs[i]->dtype));
     }
-    check c = { .t = t, .f = f, .inputs = inputs, .n = n, .op = "?" };
-    if (opts)
-        c.o = *opts;
+    check c = { .t = t, .f = f, .inputs = inputs, .n = n, .op = "?",
+                .o = opts ? *opts : (rill_gradcheck_opts){ 0 } };
     c.o.step = c.o.step > 0 ? c.o.step : 1e-6;
     c.o.rtol = c.o.rtol > 0 ? c.o.rtol : 1e-6;
     c.o.atol = c.o.atol > 0 ? c.o.atol : 1e-8;

@@ -51,6 +51,7 @@ static RULE(layer_norm_backward)
     for (int d = 0; d < a->dims; d++)
         over.dims.dim[d] = -1 - d;
     rill_tensor *d = rill_sub(t, x, rill_mean(t, x, &over));
+    d = rill_sub(t, d, rill_mean(t, d, &over)); /* of the rounded mean */
     rill_tensor *var = rill_mean(t, rill_square(t, d), &over);
     rill_tensor *rstd = rill_pow(t, rill_add_scalar(t, var, a->eps), -0.5);
     rill_tensor *normal = rill_mul(t, d, rstd);

@@ -6,7 +6,6 @@
 #include "common.h"
 
 MAP1(leaky_relu, x, x > 0 ? x : s0 * x)
-MAP2(leaky_relu_grad, x, gy, x > 0 ? gy : s0 * gy)
 
 #ifndef REAL
 static RULE(leaky_relu_backward)
@@ -17,24 +16,15 @@ static RULE(leaky_relu_backward)
     gx[0] = rill_where(t, on, gy, rill_scale(t, gy, *slope));
 }
 
-static RULE(leaky_relu_fused)
-{
-    const rill_tensor *in[] = { rill_node_input(n, 0), gy };
-    gx[0] = rill_map(t, "leaky_relu", leaky_relu_grad_kernels, in, 2,
-                     gy->dtype, rill_node_attrs(n));
-}
+static const rill_op leaky_relu_op = {
+    "leaky_relu", "dx = x > 0 ? dy : slope dy", leaky_relu_backward, NULL, 0
+};
 
-static const rill_op leaky_relu_op = { "leaky_relu",
-                                       "dx = x > 0 ? dy : slope dy",
-                                       leaky_relu_backward, leaky_relu_fused,
-                                       0 };
-
-/* x where x > 0, else slope x. x: any shape, a float dtype; slope is rounded
- * to it. Errors: those of every op; an int32 x. */
+/* x where x > 0, else slope x; slope is rounded to the dtype of x. */
 rill_tensor *rill_leaky_relu(rill_tape *t, const rill_tensor *x, double slope)
 {
-    return rill_elementwise(t, &leaky_relu_op, leaky_relu_kernels,
-                            INPUTS(x), (double[2]){ slope });
+    return rill_elementwise(t, &leaky_relu_op, leaky_relu_kernels, INPUTS(x),
+                            (double[2]){ slope });
 }
 
 #endif

@@ -38,7 +38,7 @@ static RULE(linear_backward)
     if (rill_node_wants(n, 1))
         gx[1] = rill_matmul(t, g, rill_reshape(t, x, linear_rows(x)),
                             &(rill_matmul_opts){ .transpose_a = true });
-    if (n->n_inputs > 2 && rill_node_wants(n, 2))
+    if (rill_node_wants(n, 2))
         gx[2] = rill_sum(t, g, &(rill_reduce_opts){ .dims = RILL_DIMS(0) });
 }
 
@@ -46,36 +46,31 @@ static const rill_op linear_op = { "linear",
                                    "dx = dy W, dW = dy^T x, db = sum dy",
                                    linear_backward, NULL, 0 };
 
-/* ` (layer "fc2")` when w is called fc2.weight; otherwise nothing. */
-static const char *linear_layer(const rill_tensor *w, char *text, size_t size)
-{
-    const char *name = rill_name(w), *dot = strrchr(name, '.');
-    text[0] = '\0';
-    if (dot)
-        snprintf(text, size, " (layer \"%.*s\")", (int)(dot - name), name);
-    return text;
-}
-
 static bool linear_fits(rill_tape *t, const rill_tensor *x,
                         const rill_tensor *w, const rill_tensor *b)
 {
-    char layer[128];
-    linear_layer(w, layer, sizeof layer);
+    if (x->shape.ndim > 0 && w->shape.ndim == 2 &&
+        rill_dim(x, -1) == w->shape.dim[1] &&
+        (!b || (b->shape.ndim == 1 && b->numel == w->shape.dim[0])))
+        return true;
+    /* ` (layer "fc2")` when w is called fc2.weight; otherwise nothing */
+    char layer[128] = "";
+    const char *name = rill_name(w), *dot = strrchr(name, '.');
+    if (dot)
+        snprintf(layer, sizeof layer, " (layer \"%.*s\")", (int)(dot - name),
+                 name);
     if (x->shape.ndim == 0)
         return rill_fail(t, "linear: x has no dimension%s", layer);
     if (w->shape.ndim != 2)
         return rill_fail(t, "linear: weight is %s, [out, in] is wanted%s",
                          RILL_TEXT(w), layer);
-    int64_t in = rill_dim(x, -1), out = w->shape.dim[0];
-    if (in != w->shape.dim[1])
+    int64_t given = rill_dim(x, -1), in = rill_dim(w, 1), out = rill_dim(w, 0);
+    if (given != in)
         return rill_fail(t, "linear: x is %s but weight is %s: %" PRId64
                          " inputs given, %" PRId64 " wanted%s", RILL_TEXT(x),
-                         RILL_TEXT(w), in, w->shape.dim[1], layer);
-    if (b && (b->shape.ndim != 1 || b->shape.dim[0] != out))
-        return rill_fail(t, "linear: bias is %s but weight is %s: [%" PRId64
-                         "] is wanted%s", RILL_TEXT(b), RILL_TEXT(w), out,
-                         layer);
-    return true;
+                         RILL_TEXT(w), given, in, layer);
+    return rill_fail(t, "linear: bias is %s but weight is %s: [%" PRId64
+                     "] is wanted%s", RILL_TEXT(b), RILL_TEXT(w), out, layer);
 }
 
 /* x W^T + b. x: [..., in]; weight: [out, in], as PyTorch lays it out; bias:
@@ -84,34 +79,26 @@ static bool linear_fits(rill_tape *t, const rill_tensor *x,
 rill_tensor *rill_linear(rill_tape *t, const rill_tensor *x,
                          const rill_tensor *weight, const rill_tensor *bias)
 {
-    if (!rill_usable_float(t, "linear", "x", x) ||
-        !rill_usable_float(t, "linear", "weight", weight) ||
-        !rill_same_dtype(t, "linear", "x", x, "weight", weight))
-        return NULL;
-    if (bias && (!rill_usable_float(t, "linear", "bias", bias) ||
-                 !rill_same_dtype(t, "linear", "x", x, "bias", bias)))
-        return NULL;
-    if (!linear_fits(t, x, weight, bias))
+    static const char op[] = "linear";
+    if (!rill_usable_floats(t, op, "x", x, "weight", weight) ||
+        (bias && !rill_usable_floats(t, op, "x", x, "bias", bias)) ||
+        !linear_fits(t, x, weight, bias))
         return NULL;
     rill_shape shape = x->shape;
     int64_t rows = linear_rows(x).dim[0], in = weight->shape.dim[1];
-    int64_t out = weight->shape.dim[0];
-    shape.dim[shape.ndim - 1] = out;
+    int64_t out = shape.dim[shape.ndim - 1] = weight->shape.dim[0];
     rill_tensor *y = rill_empty(t, x->dtype, shape);
-    rill_gemm_args g = { .transpose_b = true, .m = rows, .n = out, .k = in,
-                         .a = x->data, .lda = in, .b = weight->data,
-                         .ldb = in, .ldc = out };
     if (!y)
         return NULL;
-    g.c = y->data;
-    if (!rill_gemm(t, "linear", x->dtype, &g))
+    rill_gemm_args g = { .transpose_b = true, .m = rows, .n = out, .k = in,
+                         .a = x->data, .lda = in, .b = weight->data,
+                         .ldb = in, .c = y->data, .ldc = out };
+    if (!rill_gemm(t, op, x->dtype, &g))
         return NULL;
     if (bias)
         KERNEL(linear_bias, t->isa, x->dtype)(y->data, bias->data,
                                               (size_t)rows, (size_t)out);
-    return rill_record(t, &linear_op, y,
-                       (const rill_tensor *[]){ x, weight, bias },
-                       bias ? 3 : 2, NULL);
+    return rill_record(t, &linear_op, y, INPUTS(x, weight, bias), NULL);
 }
 
 #endif

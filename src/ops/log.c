@@ -14,8 +14,7 @@ static RULE(log_backward)
 
 static const rill_op log_op = { "log", "dx = dy / x", log_backward, NULL, 0 };
 
-/* The natural logarithm of x. x: any shape, a float dtype. Errors: those of
- * every op; an int32 x. */
+/* The natural logarithm of x. */
 rill_tensor *rill_log(rill_tape *t, const rill_tensor *x)
 {
     return rill_elementwise(t, &log_op, log_kernels, INPUTS(x), NULL);

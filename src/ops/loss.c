@@ -5,9 +5,7 @@
 bool rill_loss_inputs(rill_tape *t, const char *op, const char *name,
                       const rill_tensor *x, const rill_tensor *target)
 {
-    if (!rill_usable_float(t, op, name, x) ||
-        !rill_usable_float(t, op, "target", target) ||
-        !rill_same_dtype(t, op, name, x, "target", target))
+    if (!rill_usable_floats(t, op, name, x, "target", target))
         return false;
     /* [N, 1] against [N] would broadcast to N x N losses: never meant */
     if (!rill_shape_equal(&x->shape, &target->shape))
@@ -16,10 +14,19 @@ bool rill_loss_inputs(rill_tape *t, const char *op, const char *name,
     return true;
 }
 
+rill_tensor *rill_loss_difference(rill_tape *t, const char *op,
+                                  const rill_tensor *x,
+                                  const rill_tensor *target)
+{
+    return rill_loss_inputs(t, op, "x", x, target) ? rill_sub(t, x, target)
+                                                   : NULL;
+}
+
 rill_tensor *rill_reduce_loss(rill_tape *t, const char *op,
                               const rill_tensor *losses,
-                              rill_reduction reduction)
+                              const rill_loss_opts *opts)
 {
+    rill_reduction reduction = opts ? opts->reduction : RILL_MEAN;
     switch (reduction) {
     case RILL_MEAN: return rill_mean(t, losses, NULL);
     case RILL_SUM: return rill_sum(t, losses, NULL);
@@ -60,9 +67,16 @@ bool rill_class_target(rill_tape *t, const char *op, const char *name,
                          RILL_SHAPE_TEXT(v->shape));
     v->target = target->data;
     int32_t bad = 0, classes = (int32_t)v->classes;
-    for (size_t i = 0; i < v->positions; i++) { /* no branch: it vectorises */
-        int32_t y = v->target[i];
-        bad |= (y != v->ignore_index) & ((y < 0) | (y >= classes));
+    v->taken = 0;
+    for (size_t i = 0; i < v->positions;) { /* no branch: it vectorises */
+        size_t end = v->positions - i < 65536 ? v->positions : i + 65536;
+        int32_t taken = 0;
+        for (; i < end; i++) {
+            int32_t y = v->target[i], takes = y != v->ignore_index;
+            taken += takes;
+            bad |= takes & ((y < 0) | (y >= classes));
+        }
+        v->taken += taken;
     }
     for (size_t i = 0; bad && i < v->positions; i++) {
         int32_t y = v->target[i];
@@ -79,8 +93,7 @@ bool rill_class_weight(rill_tape *t, const char *op, const char *name,
                        rill_class_view *v)
 {
     const rill_tensor *w = weight;
-    if (!rill_usable_float(t, op, "weight", w) ||
-        !rill_same_dtype(t, op, name, scores, "weight", w))
+    if (!rill_usable_floats(t, op, name, scores, "weight", w))
         return false;
     if (w->shape.ndim != 1 || (size_t)w->numel != v->classes)
         return rill_fail(t, "%s: weight is %s, one for each of %zu classes "
@@ -94,11 +107,8 @@ bool rill_class_weight(rill_tape *t, const char *op, const char *name,
 double rill_class_total(const rill_class_view *v)
 {
     double sum = 0;
-    int64_t taken = 0;
-    for (size_t i = 0; !v->weight && i < v->positions; i++)
-        taken += v->target[i] != v->ignore_index;
     for (size_t i = 0; v->weight && i < v->positions; i++)
         if (v->target[i] != v->ignore_index)
             sum += rill_at(v->weight, v->target[i]);
-    return v->weight ? sum : (double)taken;
+    return v->weight ? sum : (double)v->taken;
 }

@@ -9,14 +9,14 @@
 enum { CHUNK = 512 };
 
 typedef struct {
+    rill_map_kernel *kernel;
+    const void *attrs;
     int n, ndim;
-    int64_t size[RILL_MAX_DIMS];
-    int64_t step[RILL_MAP_MAX_INPUTS][RILL_MAX_DIMS]; /* in elements */
-    size_t width[RILL_MAP_MAX_INPUTS];                /* of an element */
+    int64_t size[RILL_MAX_DIMS]; /* from the innermost dimension outwards */
+    int64_t step[RILL_MAP_MAX_INPUTS][RILL_MAX_DIMS]; /* in bytes */
+    size_t width[RILL_MAP_MAX_INPUTS], y_width;       /* of an element */
 } map_plan;
 
-/* Makes *to the shape that broadcasting it with another gives; false where
- * the two do not fit. */
 bool rill_broadcast(rill_shape *to, const rill_shape *with)
 {
     rill_shape a = *to;
@@ -33,37 +33,39 @@ bool rill_broadcast(rill_shape *to, const rill_shape *with)
     return true;
 }
 
-static map_plan map_fold(const rill_shape *shape, const rill_tensor **x,
-                         int n)
+bool rill_broadcasts(const rill_shape *from, const rill_shape *to)
 {
-    map_plan p = { .n = n };
-    int64_t stride[RILL_MAP_MAX_INPUTS][RILL_MAX_DIMS];
-    for (int i = 0; i < n; i++) {
-        const rill_shape *s = &x[i]->shape;
-        int64_t step = 1;
-        for (int d = shape->ndim - 1, e = s->ndim - 1; d >= 0; d--, e--) {
-            int64_t size = e >= 0 ? s->dim[e] : 1;
-            stride[i][d] = size == 1 ? 0 : step;
-            step *= size;
+    rill_shape both = *to;
+    return rill_broadcast(&both, from) && rill_shape_equal(&both, to);
+}
+
+/* Sets sizes, steps and widths. */
+static void map_fold(map_plan *p, const rill_shape *shape,
+                     const rill_tensor **x)
+{
+    int64_t stride[RILL_MAP_MAX_INPUTS];
+    for (int i = 0; i < p->n; i++)
+        stride[i] = (int64_t)(p->width[i] = rill_dtype_size(x[i]->dtype));
+    for (int d = -1; d >= -shape->ndim; d--) {
+        int64_t step[RILL_MAP_MAX_INPUTS], size = shape->dim[shape->ndim + d];
+        bool fold = p->ndim > 0;
+        for (int i = 0; i < p->n; i++) {
+            bool moves = rill_dim(x[i], d) > 1;
+            step[i] = moves ? stride[i] : 0;
+            stride[i] *= moves ? size : 1;
+            fold = fold && step[i] == p->step[i][p->ndim - 1] *
+                                          p->size[p->ndim - 1];
         }
-        p.width[i] = rill_dtype_size(x[i]->dtype);
-    }
-    for (int d = 0; d < shape->ndim; d++) {
-        if (shape->dim[d] == 1)
-            continue;
-        bool fold = p.ndim > 0;
-        for (int i = 0; fold && i < n; i++)
-            fold = p.step[i][p.ndim - 1] == stride[i][d] * shape->dim[d];
         if (fold)
-            p.size[p.ndim - 1] *= shape->dim[d];
-        else
-            p.size[p.ndim++] = shape->dim[d];
-        for (int i = 0; i < n; i++)
-            p.step[i][p.ndim - 1] = stride[i][d];
+            p->size[p->ndim - 1] *= size;
+        if (fold || size == 1)
+            continue;
+        for (int i = 0; i < p->n; i++)
+            p->step[i][p->ndim] = step[i];
+        p->size[p->ndim++] = size;
     }
-    if (p.ndim == 0)
-        p.size[p.ndim++] = 1;
-    return p;
+    if (p->ndim == 0)
+        p->size[p->ndim++] = 1;
 }
 
 /* Fills a buffer with one element, of four or eight bytes. */
@@ -77,60 +79,62 @@ static void map_spread(void *buffer, const void *x, size_t width, size_t n)
             memcpy((char *)buffer + 4 * i, x, 4);
 }
 
-/* The innermost dimension: n elements from x[i], which stand still or not. */
-static void map_row(const map_plan *p, rill_map_kernel *kernel, char *y,
-                    size_t y_width, const char *const *x, const void *attrs)
+/* The innermost dimension: elements from x[i], which stand still or not. */
+static char *map_row(const map_plan *p, char *y, const char *const *x)
 {
-    size_t n = (size_t)p->size[p->ndim - 1];
-    const void *in[RILL_MAP_MAX_INPUTS];
     _Alignas(64) char still[RILL_MAP_MAX_INPUTS][CHUNK * 8];
-    bool any = false;
+    const void *in[RILL_MAP_MAX_INPUTS];
+    size_t n = (size_t)p->size[0], chunk = n;
     for (int i = 0; i < p->n; i++) {
         in[i] = x[i];
-        if (p->step[i][p->ndim - 1] == 0 && n > 1) {
+        if (p->step[i][0] == 0) {
             map_spread(still[i], x[i], p->width[i], n < CHUNK ? n : CHUNK);
             in[i] = still[i];
-            any = true;
+            chunk = CHUNK;
         }
     }
-    if (!any) {
-        kernel(y, in, n, attrs);
-        return;
-    }
-    for (size_t at = 0; at < n; at += CHUNK) {
-        size_t m = n - at < CHUNK ? n - at : CHUNK;
+    for (size_t at = 0; at < n; at += chunk) {
+        size_t m = n - at < chunk ? n - at : chunk;
         for (int i = 0; i < p->n; i++)
             if (in[i] != still[i])
                 in[i] = x[i] + at * p->width[i];
-        kernel(y + at * y_width, in, m, attrs);
+        p->kernel(y + at * p->y_width, in, m, p->attrs);
     }
+    return y + n * p->y_width;
 }
 
-static void map_run(const map_plan *p, rill_map_kernel *kernel,
-                    rill_tensor *y, const rill_tensor **x, const void *attrs)
+/* Dimension d and all within it; returns where the output goes on. */
+static char *map_run(const map_plan *p, int d, char *y, const char *const *x)
 {
-    const char *in[RILL_MAP_MAX_INPUTS];
-    for (int i = 0; i < p->n; i++)
-        in[i] = x[i]->data;
-    char *out = y->data;
-    size_t y_width = rill_dtype_size(y->dtype);
-    int64_t at[RILL_MAX_DIMS] = { 0 };
-    for (;;) {
-        map_row(p, kernel, out, y_width, in, attrs);
-        out += (size_t)p->size[p->ndim - 1] * y_width;
-        int d = p->ndim - 2;
-        for (; d >= 0; d--) { /* the next row: an odometer */
-            for (int i = 0; i < p->n; i++)
-                in[i] += p->step[i][d] * (int64_t)p->width[i];
-            if (++at[d] < p->size[d])
-                break;
-            for (int i = 0; i < p->n; i++)
-                in[i] -= p->step[i][d] * at[d] * (int64_t)p->width[i];
-            at[d] = 0;
-        }
-        if (d < 0)
-            return;
+    if (d == 0)
+        return map_row(p, y, x);
+    const char *at[RILL_MAP_MAX_INPUTS];
+    for (int64_t k = 0; k < p->size[d]; k++) {
+        for (int i = 0; i < p->n; i++)
+            at[i] = x[i] + k * p->step[i][d];
+        y = map_run(p, d - 1, y, at);
     }
+    return y;
+}
+
+/* Part of a loop over tensors of one shape. */
+typedef struct {
+    rill_map_kernel *kernel;
+    const rill_tensor *y, **x;
+    int n;
+    const void *attrs;
+} map_loop;
+
+static void map_part(void *context, int64_t part)
+{
+    const map_loop *l = context;
+    const void *in[RILL_MAP_MAX_INPUTS];
+    size_t from = (size_t)part * RILL_PART, left = (size_t)l->y->numel - from;
+    for (int i = 0; i < l->n; i++)
+        in[i] = (const char *)l->x[i]->data +
+                from * rill_dtype_size(l->x[i]->dtype);
+    l->kernel((char *)l->y->data + from * rill_dtype_size(l->y->dtype), in,
+              left < RILL_PART ? left : RILL_PART, l->attrs);
 }
 
 rill_tensor *rill_map_to(rill_tape *t, rill_shape shape,
@@ -143,17 +147,20 @@ rill_tensor *rill_map_to(rill_tape *t, rill_shape shape,
         return y;
     rill_map_kernel *kernel = kernels[t->isa][x[n - 1]->dtype];
     bool alike = true;
-    const void *in[RILL_MAP_MAX_INPUTS];
-    for (int i = 0; i < n; i++) {
+    for (int i = 0; i < n; i++)
         alike = alike && rill_shape_equal(&shape, &x[i]->shape);
-        in[i] = x[i]->data;
-    }
     if (alike) {
-        kernel(y->data, in, (size_t)y->numel, attrs);
-    } else {
-        map_plan p = map_fold(&shape, x, n);
-        map_run(&p, kernel, y, x, attrs);
+        map_loop loop = { kernel, y, x, n, attrs };
+        rill_share((y->numel + RILL_PART - 1) / RILL_PART, map_part, &loop);
+        return y;
     }
+    const char *in[RILL_MAP_MAX_INPUTS];
+    for (int i = 0; i < n; i++)
+        in[i] = x[i]->data;
+    map_plan p = { .kernel = kernel, .attrs = attrs, .n = n,
+                   .y_width = rill_dtype_size(dtype) };
+    map_fold(&p, &shape, x);
+    map_run(&p, p.ndim - 1, y->data, in);
     return y;
 }
 
@@ -177,11 +184,8 @@ rill_tensor *rill_elementwise(rill_tape *t, const rill_op *op,
                               const rill_tensor **x, int n,
                               const double *numbers)
 {
-    static const char *const one[] = { "x" }, *const two[] = { "a", "b" };
-    for (int i = 0; i < n; i++)
-        if (!rill_usable_float(t, op->name, (n == 1 ? one : two)[i], x[i]))
-            return NULL;
-    if (n == 2 && !rill_same_dtype(t, op->name, "a", x[0], "b", x[1]))
+    if (n == 1 ? !rill_usable_float(t, op->name, "x", x[0])
+               : !rill_usable_floats(t, op->name, "a", x[0], "b", x[1]))
         return NULL;
     const void *kept = numbers ? rill_attrs(t, numbers, 2 * sizeof *numbers)
                                : NULL;

@@ -34,29 +34,21 @@ static int64_t matmul_batch(const rill_shape *batch, const rill_shape *x,
     return at;
 }
 
-static bool matmul_shape(rill_tape *t, const rill_tensor *a,
-                         const rill_tensor *b, const rill_matmul_opts *o,
-                         rill_gemm_args *g, rill_shape *batch)
+static bool matmul_fits(rill_tape *t, const rill_tensor *a,
+                        const rill_tensor *b, const rill_matmul_opts *o,
+                        rill_shape *batch)
 {
-    const rill_shape *sa = &a->shape, *sb = &b->shape;
-    g->transpose_a = o->transpose_a;
-    g->transpose_b = o->transpose_b;
-    g->m = sa->dim[sa->ndim - (o->transpose_a ? 1 : 2)];
-    g->k = sa->dim[sa->ndim - (o->transpose_a ? 2 : 1)];
-    g->n = sb->dim[sb->ndim - (o->transpose_b ? 2 : 1)];
-    g->lda = sa->dim[sa->ndim - 1];
-    g->ldb = sb->dim[sb->ndim - 1];
-    g->ldc = g->n;
-    int64_t k = sb->dim[sb->ndim - (o->transpose_b ? 1 : 2)];
-    rill_shape other = *sb;
-    *batch = *sa;
-    batch->ndim -= 2;
-    other.ndim -= 2;
-    if (k != g->k)
+    int64_t columns = rill_dim(a, o->transpose_a ? -2 : -1);
+    int64_t rows = rill_dim(b, o->transpose_b ? -1 : -2);
+    if (columns != rows)
         return rill_fail(t, "matmul: a is %s%s and b is %s%s: %" PRId64
                          " columns meet %" PRId64 " rows", RILL_TEXT(a),
                          o->transpose_a ? " transposed" : "", RILL_TEXT(b),
-                         o->transpose_b ? " transposed" : "", g->k, k);
+                         o->transpose_b ? " transposed" : "", columns, rows);
+    rill_shape other = b->shape;
+    *batch = a->shape;
+    batch->ndim -= 2;
+    other.ndim -= 2;
     if (!rill_broadcast(batch, &other))
         return rill_fail(t, "matmul: the batches of a %s and b %s do not "
                          "broadcast", RILL_TEXT(a), RILL_TEXT(b));
@@ -67,30 +59,34 @@ static rill_tensor *matmul_matrices(rill_tape *t, const rill_tensor *a,
                                     const rill_tensor *b,
                                     const rill_matmul_opts *o)
 {
-    rill_gemm_args g = { 0 };
+    bool ta = o->transpose_a, tb = o->transpose_b;
+    rill_gemm_args g = {
+        .transpose_a = ta, .transpose_b = tb, .m = rill_dim(a, ta ? -1 : -2),
+        .n = rill_dim(b, tb ? -2 : -1), .k = rill_dim(a, ta ? -2 : -1),
+        .lda = rill_dim(a, -1), .ldb = rill_dim(b, -1)
+    };
     rill_shape batch, shape;
-    if (!matmul_shape(t, a, b, o, &g, &batch))
+    if (!matmul_fits(t, a, b, o, &batch))
         return NULL;
     shape = batch;
     shape.dim[shape.ndim++] = g.m;
-    shape.dim[shape.ndim++] = g.n;
+    shape.dim[shape.ndim++] = g.ldc = g.n;
     rill_tensor *y = rill_empty(t, a->dtype, shape);
     void *kept = rill_attrs(t, o, sizeof *o);
     if (!y || !kept)
         return NULL;
     int64_t count = y->numel ? y->numel / (g.m * g.n) : 0;
-    size_t width = rill_dtype_size(a->dtype);
+    int64_t width = (int64_t)rill_dtype_size(a->dtype);
     for (int64_t i = 0; i < count; i++) {
         int64_t ia = matmul_batch(&batch, &a->shape, i);
         int64_t ib = matmul_batch(&batch, &b->shape, i);
-        g.a = (const char *)a->data + (size_t)(ia * g.m * g.k) * width;
-        g.b = (const char *)b->data + (size_t)(ib * g.k * g.n) * width;
-        g.c = (char *)y->data + (size_t)(i * g.m * g.n) * width;
+        g.a = (const char *)a->data + ia * g.m * g.k * width;
+        g.b = (const char *)b->data + ib * g.k * g.n * width;
+        g.c = (char *)y->data + i * g.m * g.n * width;
         if (!rill_gemm(t, "matmul", a->dtype, &g))
             return NULL;
     }
-    return rill_record(t, &matmul_op, y, INPUTS(a, b),
-                       kept);
+    return rill_record(t, &matmul_op, y, INPUTS(a, b), kept);
 }
 
 /* a b. a: [..., M, K], or [K] as a row; b: [..., K, N], or [K] as a column;
@@ -103,33 +99,28 @@ static rill_tensor *matmul_matrices(rill_tape *t, const rill_tensor *a,
 rill_tensor *rill_matmul(rill_tape *t, const rill_tensor *a,
                          const rill_tensor *b, const rill_matmul_opts *opts)
 {
-    static const rill_matmul_opts none = { false, false };
-    if (!opts)
-        opts = &none;
-    if (!rill_usable_float(t, "matmul", "a", a) ||
-        !rill_usable_float(t, "matmul", "b", b) ||
-        !rill_same_dtype(t, "matmul", "a", a, "b", b))
+    const rill_matmul_opts none = { 0 }, *o = opts ? opts : &none;
+    if (!rill_usable_floats(t, "matmul", "a", a, "b", b))
         return NULL;
-    int na = a->shape.ndim, nb = b->shape.ndim;
-    if (na == 0 || nb == 0)
-        return rill_fail(t, "matmul: %s has no dimension", na ? "b" : "a");
-    if ((na == 1 && opts->transpose_a) || (nb == 1 && opts->transpose_b))
+    bool row = a->shape.ndim == 1, column = b->shape.ndim == 1;
+    if (a->shape.ndim == 0 || b->shape.ndim == 0)
+        return rill_fail(t, "matmul: %s has no dimension",
+                         a->shape.ndim == 0 ? "a" : "b");
+    if ((row && o->transpose_a) || (column && o->transpose_b))
         return rill_fail(t, "matmul: a vector is not transposed");
-    if (na > 1 && nb > 1)
-        return matmul_matrices(t, a, b, opts);
-    if (na == 1)
-        a = rill_reshape(t, a, RILL_SHAPE(1, a->shape.dim[0]));
-    if (nb == 1)
-        b = rill_reshape(t, b, RILL_SHAPE(b->shape.dim[0], 1));
-    rill_tensor *y = a && b ? matmul_matrices(t, a, b, opts) : NULL;
-    if (!y)
-        return NULL;
+    if (row)
+        a = rill_reshape(t, a, RILL_SHAPE(1, a->numel));
+    if (column)
+        b = rill_reshape(t, b, RILL_SHAPE(b->numel, 1));
+    rill_tensor *y = a && b ? matmul_matrices(t, a, b, o) : NULL;
+    if (!y || !(row || column))
+        return y;
     rill_shape s = y->shape;
-    if (na == 1) {
+    if (row) {
         s.dim[s.ndim - 2] = s.dim[s.ndim - 1];
         s.ndim--;
     }
-    if (nb == 1)
+    if (column)
         s.ndim--;
     return rill_reshape(t, y, s);
 }

@@ -5,24 +5,36 @@
 #define KERNEL_FILE "../ops/max.c"
 #include "common.h"
 
-/* 1 where x is the extreme y, 0 elsewhere, NaN where y is. */
-MAP2(max_mask, y, x, x == y ? 1 : y != y ? y : 0)
+/* 1 where x is the extreme y. No x is a NaN: its row gets dy / 0 * 0, NaN. */
+MAP2(max_mask, y, x, x == y ? 1 : 0)
 
 #ifdef REAL
-/* The largest of sign x, times sign; comparisons pass a NaN over. */
+/* A NaN, once there, stays: nothing exceeds it. */
+#define MAX_OF(a, b) ((b) > (a) || (b) != (b) ? (b) : (a))
+
+/* The largest of sign x, times sign, WIDTH at a time; a reduction of omp simd
+ * may start from the least finite number and lose -inf. */
 __attribute__((always_inline)) static inline void
 FN(max_rows)(REAL *y, const REAL *x, size_t from, size_t to, size_t n,
              REAL sign)
 {
+    enum { WIDTH = 16 };
     for (size_t r = from; r < to; r++) {
-        REAL max = -(REAL)INFINITY, nan = 0;
-        SIMD_REDUCE(max, max) for (size_t i = 0; i < n; i++)
-            max = sign * x[r * n + i] > max ? sign * x[r * n + i] : max;
-        for (size_t i = 0; i < n; i++)
-            nan = x[r * n + i] != x[r * n + i] ? x[r * n + i] : nan;
-        y[r] = nan != nan ? nan : sign * max;
+        REAL lane[WIDTH], max = -(REAL)INFINITY;
+        size_t i = r * n, end = i + n;
+        for (size_t c = 0; c < WIDTH; c++)
+            lane[c] = max;
+        for (; i + WIDTH <= end; i += WIDTH)
+            SIMD for (size_t c = 0; c < WIDTH; c++)
+                lane[c] = MAX_OF(lane[c], sign * x[i + c]);
+        for (; i < end; i++)
+            max = MAX_OF(max, sign * x[i]);
+        for (size_t c = 0; c < WIDTH; c++)
+            max = MAX_OF(max, lane[c]);
+        y[r] = sign * max;
     }
 }
+#undef MAX_OF
 
 static void FN(max)(void *y, const void *const *x, size_t from, size_t to,
                     size_t n, const void *attrs)

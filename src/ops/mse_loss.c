@@ -11,9 +11,6 @@ rill_tensor *rill_mse_loss(rill_tape *t, const rill_tensor *x,
                            const rill_tensor *target,
                            const rill_loss_opts *opts)
 {
-    static const char op[] = "mse_loss";
-    if (!rill_loss_inputs(t, op, "x", x, target))
-        return NULL;
-    rill_tensor *losses = rill_square(t, rill_sub(t, x, target));
-    return rill_reduce_loss(t, op, losses, opts ? opts->reduction : RILL_MEAN);
+    rill_tensor *d = rill_loss_difference(t, "mse_loss", x, target);
+    return rill_reduce_loss(t, "mse_loss", rill_square(t, d), opts);
 }

@@ -18,8 +18,7 @@ static RULE(mul_backward)
 static const rill_op mul_op = { "mul", "da = dy b, db = dy a", mul_backward,
                                 NULL, 0 };
 
-/* a b. a, b: one float dtype, shapes that broadcast. Errors: those of every
- * op; int32 or mixed dtypes; shapes that do not broadcast. */
+/* a b. */
 rill_tensor *rill_mul(rill_tape *t, const rill_tensor *a,
                       const rill_tensor *b)
 {

@@ -11,85 +11,51 @@
 #include "common.h"
 
 #ifdef REAL
-static void FN(nll_loss_pick)(const rill_class_view *v, const void *in,
-                              void *out)
+static void FN(nll_loss)(const rill_class_view *v, const void *in, void *out,
+                         bool spread)
 {
-    const REAL *x = in, *w = v->weight ? v->weight->data : NULL;
-    REAL *loss = out;
-    size_t inner = v->inner, stride = v->classes * inner;
+    const REAL *from = in, *w = v->weight ? v->weight->data : NULL;
+    REAL *to = out;
+    memset(to, 0, v->positions * (spread ? v->classes : 1) * sizeof *to);
     for (size_t i = 0; i < v->positions; i++) {
         int32_t y = v->target[i];
-        loss[i] = 0;
-        if (y != v->ignore_index)
-            loss[i] = -(w ? w[y] : 1) *
-                      x[i / inner * stride + (size_t)y * inner + i % inner];
-    }
-}
-
-static void FN(nll_loss_spread)(const rill_class_view *v, const void *in,
-                                void *out)
-{
-    const REAL *g = in, *w = v->weight ? v->weight->data : NULL;
-    REAL *x = out;
-    size_t inner = v->inner, stride = v->classes * inner;
-    memset(x, 0, v->positions * v->classes * sizeof *x);
-    for (size_t i = 0; i < v->positions; i++) {
-        int32_t y = v->target[i];
-        if (y != v->ignore_index)
-            x[i / inner * stride + (size_t)y * inner + i % inner] =
-                -(w ? w[y] : 1) * g[i];
+        if (y == v->ignore_index)
+            continue;
+        size_t at = (i / v->inner * v->classes + (size_t)y) * v->inner +
+                    i % v->inner;
+        to[spread ? at : i] = -(w ? w[y] : 1) * from[spread ? i : at];
     }
 }
 
 #else
-KERNELS(nll_loss_pick)
-KERNELS(nll_loss_spread)
+KERNELS(nll_loss)
 
-static rill_tensor *nll_loss_spread(rill_tape *t, const rill_tensor *g,
-                                    const rill_tensor *target,
-                                    const rill_class_view *v,
-                                    rill_shape shape);
-
-static RULE(nll_loss_backward)
-{
-    gx[0] = nll_loss_spread(t, gy, rill_node_input(n, 1), rill_node_attrs(n),
-                            rill_node_input(n, 0)->shape);
-}
+static RULE(nll_loss_backward);
 
 static const rill_op nll_loss_op = { "nll_loss", "dx = -w[y] dloss at y, or 0",
                                      nll_loss_backward, NULL, 0 };
+static const rill_op nll_loss_spread_op = {
+    "nll_loss_spread", "dx = -w[y] dy[y]", nll_loss_backward, NULL, 0
+};
 
-static rill_tensor *nll_loss_pick(rill_tape *t, const rill_tensor *x,
-                                  const rill_tensor *target,
-                                  const rill_class_view *v)
+/* From scores to positions or back, whichever shape is. */
+static rill_tensor *nll_loss(rill_tape *t, const rill_tensor *x,
+                             const rill_tensor *target,
+                             const rill_class_view *v, rill_shape shape)
 {
-    rill_tensor *loss = rill_empty(t, x->dtype, v->shape);
-    if (!loss)
+    bool spread = shape.ndim > v->shape.ndim;
+    rill_tensor *y = rill_empty(t, x->dtype, shape);
+    if (!y)
         return NULL;
-    KERNEL(nll_loss_pick, t->isa, x->dtype)(v, x->data, loss->data);
-    return rill_record(t, &nll_loss_op, loss, INPUTS(x, target), v);
+    KERNEL(nll_loss, t->isa, x->dtype)(v, x->data, y->data, spread);
+    return rill_record(t, spread ? &nll_loss_spread_op : &nll_loss_op, y,
+                       INPUTS(x, target), v);
 }
 
-static RULE(nll_loss_spread_backward)
+static RULE(nll_loss_backward)
 {
-    gx[0] = nll_loss_pick(t, gy, rill_node_input(n, 1), rill_node_attrs(n));
-}
-
-static const rill_op nll_loss_spread_op = { "nll_loss_spread",
-                                            "dx = -w[y] dy[y]",
-                                            nll_loss_spread_backward, NULL,
-                                            0 };
-
-static rill_tensor *nll_loss_spread(rill_tape *t, const rill_tensor *g,
-                                    const rill_tensor *target,
-                                    const rill_class_view *v,
-                                    rill_shape shape)
-{
-    rill_tensor *x = rill_empty(t, g->dtype, shape);
-    if (!x)
-        return NULL;
-    KERNEL(nll_loss_spread, t->isa, g->dtype)(v, g->data, x->data);
-    return rill_record(t, &nll_loss_spread_op, x, INPUTS(g, target), v);
+    gx[0] = nll_loss(t, gy, rill_node_input(n, 1), rill_node_attrs(n),
+                     rill_node_input(n, 0)->shape);
 }
 
 /* The negative log-likelihood of class indices: with log_softmax before it,
@@ -104,8 +70,7 @@ rill_tensor *rill_nll_loss(rill_tape *t, const rill_tensor *log_probs,
                            const rill_nll_loss_opts *opts)
 {
     static const char op[] = "nll_loss", name[] = "log_probs";
-    static const rill_nll_loss_opts none = { 0 };
-    const rill_nll_loss_opts *o = opts ? opts : &none;
+    const rill_nll_loss_opts none = { 0 }, *o = opts ? opts : &none;
     const rill_tensor *x = log_probs;
     if (!rill_usable_float(t, op, name, x) ||
         !rill_usable(t, op, "target", target))
@@ -123,9 +88,10 @@ rill_tensor *rill_nll_loss(rill_tape *t, const rill_tensor *log_probs,
         (o->weight && !rill_class_weight(t, op, name, x, o->weight, v)) ||
         !rill_class_target(t, op, name, x, target, v))
         return NULL;
-    rill_tensor *losses = nll_loss_pick(t, x, target, v);
+    rill_tensor *losses = nll_loss(t, x, target, v, v->shape);
     if (o->reduction != RILL_MEAN)
-        return rill_reduce_loss(t, op, losses, o->reduction);
+        return rill_reduce_loss(t, op, losses,
+                                &(rill_loss_opts){ o->reduction });
     return rill_scale(t, rill_sum(t, losses, NULL), 1 / rill_class_total(v));
 }
 

@@ -2,9 +2,10 @@
  *
  * True of every op: it computes at once, and records itself on the tape; its
  * result belongs to the tape until reset; NULL in gives NULL out; a wrong
- * shape, dtype or argument is an error on the tape and a NULL. Elementwise
- * ops broadcast by NumPy's rules and want one float dtype throughout. A dim
- * counts from 0, or from -1 backwards. */
+ * shape, dtype or argument is an error on the tape and a NULL. A dim counts
+ * from 0, or from -1 backwards. Elementwise ops broadcast by NumPy's rules;
+ * every one refuses int32, mixed dtypes and shapes that do not broadcast, and
+ * its docstring has only what is particular to it. */
 #ifndef RILL_OPS_H
 #define RILL_OPS_H
 

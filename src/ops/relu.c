@@ -18,15 +18,14 @@ static RULE(relu_backward)
 
 static RULE(relu_fused)
 {
-    const rill_tensor *in[] = { rill_node_output(n), gy };
-    gx[0] = rill_map(t, "relu", relu_grad_kernels, in, 2, gy->dtype, NULL);
+    gx[0] = rill_map(t, "relu", relu_grad_kernels,
+                     INPUTS(rill_node_output(n), gy), gy->dtype, NULL);
 }
 
 static const rill_op relu_op = { "relu", "dx = y > 0 ? dy : 0",
                                  relu_backward, relu_fused, 0 };
 
-/* max(x, 0). x: any shape, a float dtype. Errors: those of every op; an
- * int32 x. */
+/* max(x, 0). */
 rill_tensor *rill_relu(rill_tape *t, const rill_tensor *x)
 {
     return rill_elementwise(t, &relu_op, relu_kernels, INPUTS(x), NULL);

@@ -14,8 +14,7 @@ static RULE(rsub_backward)
 
 static const rill_op rsub_op = { "rsub", "dx = -dy", rsub_backward, NULL, 0 };
 
-/* s - x. x: any shape, a float dtype; s is rounded to it. Errors: those of
- * every op; an int32 x. */
+/* s - x; s is rounded to the dtype of x. */
 rill_tensor *rill_rsub(rill_tape *t, const rill_tensor *x, double s)
 {
     return rill_elementwise(t, &rsub_op, rsub_kernels,

@@ -15,8 +15,7 @@ static RULE(scale_backward)
 static const rill_op scale_op = { "scale", "dx = s dy", scale_backward, NULL,
                                   0 };
 
-/* s x. x: any shape, a float dtype; s is rounded to it. Errors: those of
- * every op; an int32 x. */
+/* s x; s is rounded to the dtype of x. */
 rill_tensor *rill_scale(rill_tape *t, const rill_tensor *x, double s)
 {
     return rill_elementwise(t, &scale_op, scale_kernels,

@@ -16,16 +16,14 @@ static RULE(sigmoid_backward)
 
 static RULE(sigmoid_fused)
 {
-    const rill_tensor *in[] = { rill_node_output(n), gy };
-    gx[0] = rill_map(t, "sigmoid", sigmoid_grad_kernels, in, 2, gy->dtype,
-                     NULL);
+    gx[0] = rill_map(t, "sigmoid", sigmoid_grad_kernels,
+                     INPUTS(rill_node_output(n), gy), gy->dtype, NULL);
 }
 
 static const rill_op sigmoid_op = { "sigmoid", "dx = dy y (1 - y)",
                                     sigmoid_backward, sigmoid_fused, 0 };
 
-/* 1 / (1 + e^-x), without overflow for any x. x: any shape, a float dtype.
- * Errors: those of every op; an int32 x. */
+/* 1 / (1 + e^-x), without overflow for any x. */
 rill_tensor *rill_sigmoid(rill_tape *t, const rill_tensor *x)
 {
     return rill_elementwise(t, &sigmoid_op, sigmoid_kernels, INPUTS(x), NULL);

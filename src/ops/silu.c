@@ -17,13 +17,12 @@ static RULE(silu_backward)
     gx[0] = rill_mul(t, gy, slope);
 }
 
-static const rill_op silu_op = { "silu",
-                                 "dx = dy s (1 + x (1 - s)), s = sigmoid(x)",
-                                 silu_backward, NULL, 0 };
+static const rill_op silu_op = {
+    "silu", "dx = dy s (1 + x (1 - s)), s = sigmoid(x)", silu_backward, NULL, 0
+};
 
-/* x sigmoid(x), also called swish; 0 at -inf. x: any shape, a float dtype.
- * Errors: those of every op; an int32 x. Source: Elfwing, Uchibe and Doya,
- * Sigmoid-weighted linear units (2017). */
+/* x sigmoid(x), also called swish; 0 at -inf. Source: Elfwing, Uchibe and
+ * Doya, Sigmoid-weighted linear units (2017). */
 rill_tensor *rill_silu(rill_tape *t, const rill_tensor *x)
 {
     return rill_elementwise(t, &silu_op, silu_kernels, INPUTS(x), NULL);

@@ -16,49 +16,40 @@ static rill_tensor *smooth_l1_loss_of(rill_tape *t, const rill_tensor *d,
 }
 
 /* d^2 / (2 beta) where |d| < beta, else |d| - beta / 2, d = x - target; for
- * beta 0 that is l1_loss. Differentiable in both. x, target: one float dtype,
- * one shape; beta: PyTorch's default is 1. Result: [] for the mean (NaN of
- * nothing) and the sum, x's shape for RILL_NONE. Errors: those of every op;
- * int32 or mixed dtypes; shapes that differ; a beta that is negative, NaN,
- * infinite or too small to divide by; an unknown reduction. Source: Girshick,
- * Fast R-CNN (2015). */
+ * beta 0 that is l1_loss. beta: PyTorch's default is 1. Inputs, result and
+ * errors: as mse_loss; also a beta that is negative, NaN, infinite or too
+ * small to divide by. Source: Girshick, Fast R-CNN (2015). */
 rill_tensor *rill_smooth_l1_loss(rill_tape *t, const rill_tensor *x,
                                  const rill_tensor *target, double beta,
                                  const rill_loss_opts *opts)
 {
     static const char op[] = "smooth_l1_loss";
-    if (!rill_loss_inputs(t, op, "x", x, target))
+    rill_tensor *d = rill_loss_difference(t, op, x, target);
+    if (!d)
         return NULL;
     if (beta == 0)
-        return rill_l1_loss(t, x, target, opts);
-    bool divides = x->dtype == RILL_F32 ? isnormal((float)beta)
+        return rill_reduce_loss(t, op, rill_abs(t, d), opts);
+    bool divides = d->dtype == RILL_F32 ? isnormal((float)beta)
                                         : isnormal(beta);
     if (!(beta > 0 && divides))
         return rill_fail(t, "%s: beta %g is neither 0 nor a positive normal "
-                         "%s", op, beta, rill_dtype_name(x->dtype));
-    rill_tensor *d = rill_sub(t, x, target);
+                         "%s", op, beta, rill_dtype_name(d->dtype));
     rill_tensor *u = rill_clamp(t, rill_scale(t, d, 1 / beta), -1, 1);
-    rill_tensor *losses = smooth_l1_loss_of(t, d, u, beta / 2);
-    return rill_reduce_loss(t, op, losses, opts ? opts->reduction : RILL_MEAN);
+    return rill_reduce_loss(t, op, smooth_l1_loss_of(t, d, u, beta / 2), opts);
 }
 
 /* d^2 / 2 where |d| <= delta, else delta (|d| - delta / 2), d = x - target.
- * Differentiable in both. x, target: one float dtype, one shape; delta:
- * PyTorch's default is 1. Result: as smooth_l1_loss. Errors: those of every
- * op; int32 or mixed dtypes; shapes that differ; a delta that is not
- * positive; an unknown reduction. Source: Huber, Robust estimation of a
+ * delta: PyTorch's default is 1. Inputs, result and errors: as mse_loss; also
+ * a delta that is not positive. Source: Huber, Robust estimation of a
  * location parameter (1964). */
 rill_tensor *rill_huber_loss(rill_tape *t, const rill_tensor *x,
                              const rill_tensor *target, double delta,
                              const rill_loss_opts *opts)
 {
     static const char op[] = "huber_loss";
-    if (!rill_loss_inputs(t, op, "x", x, target))
-        return NULL;
+    rill_tensor *d = rill_loss_difference(t, op, x, target);
     if (!(delta > 0))
         return rill_fail(t, "%s: delta %g is not positive", op, delta);
-    rill_tensor *d = rill_sub(t, x, target);
     rill_tensor *u = rill_clamp(t, d, -delta, delta);
-    rill_tensor *losses = smooth_l1_loss_of(t, d, u, 0.5);
-    return rill_reduce_loss(t, op, losses, opts ? opts->reduction : RILL_MEAN);
+    return rill_reduce_loss(t, op, smooth_l1_loss_of(t, d, u, 0.5), opts);
 }

@@ -5,7 +5,6 @@
 #include "common.h"
 
 MAP1(softplus, x, FN(math_softplus)(x))
-MAP2(softplus_grad, x, gy, gy * FN(math_sigmoid)(x))
 
 #ifndef REAL
 static RULE(softplus_backward)
@@ -13,22 +12,14 @@ static RULE(softplus_backward)
     gx[0] = rill_mul(t, gy, rill_sigmoid(t, rill_node_input(n, 0)));
 }
 
-static RULE(softplus_fused)
-{
-    const rill_tensor *in[] = { rill_node_input(n, 0), gy };
-    gx[0] = rill_map(t, "softplus", softplus_grad_kernels, in, 2, gy->dtype,
-                     NULL);
-}
-
 static const rill_op softplus_op = { "softplus", "dx = dy sigmoid(x)",
-                                     softplus_backward, softplus_fused, 0 };
+                                     softplus_backward, NULL, 0 };
 
-/* ln(1 + e^x), without overflow for any x, and e^x where that is tiny. x: any
- * shape, a float dtype. Errors: those of every op; an int32 x. */
+/* ln(1 + e^x), without overflow for any x, and e^x where that is tiny. */
 rill_tensor *rill_softplus(rill_tape *t, const rill_tensor *x)
 {
-    return rill_elementwise(t, &softplus_op, softplus_kernels,
-                            INPUTS(x), NULL);
+    return rill_elementwise(t, &softplus_op, softplus_kernels, INPUTS(x),
+                            NULL);
 }
 
 #endif

@@ -15,8 +15,7 @@ static RULE(sqrt_backward)
 static const rill_op sqrt_op = { "sqrt", "dx = dy / (2 y)", sqrt_backward,
                                  NULL, 0 };
 
-/* The square root of x. x: any shape, a float dtype. Errors: those of every
- * op; an int32 x. */
+/* The square root of x. */
 rill_tensor *rill_sqrt(rill_tape *t, const rill_tensor *x)
 {
     return rill_elementwise(t, &sqrt_op, sqrt_kernels, INPUTS(x), NULL);

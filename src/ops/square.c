@@ -15,7 +15,7 @@ static RULE(square_backward)
 static const rill_op square_op = { "square", "dx = 2 dy x", square_backward,
                                    NULL, 0 };
 
-/* x^2. x: any shape, a float dtype. Errors: those of every op; an int32 x. */
+/* x^2. */
 rill_tensor *rill_square(rill_tape *t, const rill_tensor *x)
 {
     return rill_elementwise(t, &square_op, square_kernels, INPUTS(x), NULL);

@@ -17,8 +17,7 @@ static RULE(sub_backward)
 static const rill_op sub_op = { "sub", "da = dy, db = -dy", sub_backward,
                                 NULL, 0 };
 
-/* a - b. a, b: one float dtype, shapes that broadcast. Errors: those of
- * every op; int32 or mixed dtypes; shapes that do not broadcast. */
+/* a - b. */
 rill_tensor *rill_sub(rill_tape *t, const rill_tensor *a,
                       const rill_tensor *b)
 {

@@ -9,9 +9,7 @@ rill_tensor *rill_sum_to(rill_tape *t, const rill_tensor *x, rill_shape shape)
     if (!rill_usable_float(t, "sum_to", "x", x) ||
         !rill_shape_usable(t, "sum_to", &shape))
         return NULL;
-    rill_shape both = shape;
-    if (!rill_broadcast(&both, &x->shape) ||
-        !rill_shape_equal(&both, &x->shape))
+    if (!rill_broadcasts(&shape, &x->shape))
         return rill_fail(t, "sum_to: %s does not broadcast to x's %s",
                          RILL_SHAPE_TEXT(shape), RILL_TEXT(x));
     rill_reduce_opts o = { .dims = { 0, { 0 } } };

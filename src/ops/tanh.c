@@ -16,15 +16,14 @@ static RULE(tanh_backward)
 
 static RULE(tanh_fused)
 {
-    const rill_tensor *in[] = { rill_node_output(n), gy };
-    gx[0] = rill_map(t, "tanh", tanh_grad_kernels, in, 2, gy->dtype, NULL);
+    gx[0] = rill_map(t, "tanh", tanh_grad_kernels,
+                     INPUTS(rill_node_output(n), gy), gy->dtype, NULL);
 }
 
 static const rill_op tanh_op = { "tanh", "dx = dy (1 - y^2)", tanh_backward,
                                  tanh_fused, 0 };
 
-/* The hyperbolic tangent, in [-1, 1]. x: any shape, a float dtype. Errors:
- * those of every op; an int32 x. */
+/* The hyperbolic tangent, in [-1, 1]. */
 rill_tensor *rill_tanh(rill_tape *t, const rill_tensor *x)
 {
     return rill_elementwise(t, &tanh_op, tanh_kernels, INPUTS(x), NULL);

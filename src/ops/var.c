@@ -1,6 +1,6 @@
 /* var: y = sum (x - mean)^2 / (n - correction) over chosen dims, n elements
- * each; made of other ops. Two passes: the mean first, so that a large mean
- * costs no digits. Where n <= correction the divisor is 0, as PyTorch's is,
+ * each; made of other ops. What is left of the mean by its rounding is taken
+ * off as well, so that a large mean costs no digits. Where n <= correction the divisor is 0, as PyTorch's is,
  * and y infinite or NaN. */
 #include "common.h"
 
@@ -22,6 +22,7 @@ rill_tensor *rill_var(rill_tape *t, const rill_tensor *x,
         return NULL;
     rill_reduce_opts over = { .dims = o->dims, .keepdim = true };
     rill_tensor *d = rill_sub(t, x, rill_mean(t, x, &over));
+    d = rill_sub(t, d, rill_mean(t, d, &over));
     over.keepdim = o->keepdim;
     double divisor = (double)v.n - o->correction;
     return rill_scale(t, rill_sum(t, rill_square(t, d), &over),

@@ -7,16 +7,9 @@
 #include "common.h"
 
 #ifdef REAL
-static void FN(where)(void *out, const void *const *in, size_t n,
-                      const void *attrs)
-{
-    (void)attrs;
-    const int32_t *mask = in[0];
-    const REAL *a = in[1], *b = in[2];
-    REAL *y = out;
-    SIMD for (size_t i = 0; i < n; i++)
-        y[i] = mask[i] ? a[i] : b[i];
-}
+/* a MAP3 but for the mask's dtype */
+MAP_(where, const int32_t mask = ((const int32_t *)in[0])[i]; MAP_LOAD(a, 1);
+     MAP_LOAD(b, 2), mask ? a : b)
 
 #else
 KERNELS(where)
@@ -35,24 +28,21 @@ static const rill_op where_op = {
     "where", "da = mask ? dy : 0, db = mask ? 0 : dy", where_backward, NULL, 0
 };
 
-/* a where mask is not 0, else b. mask: int32, as comparisons give it; a, b:
- * one float dtype; shapes that broadcast. Errors: those of every op; a mask
- * that is not int32; int32 or mixed dtypes; shapes that do not broadcast. */
+/* a where mask is not 0, else b. mask: int32, as comparisons give it, and no
+ * other dtype. */
 rill_tensor *rill_where(rill_tape *t, const rill_tensor *mask,
                         const rill_tensor *a, const rill_tensor *b)
 {
     static const char op[] = "where";
     if (!rill_usable(t, op, "mask", mask) ||
-        !rill_usable_float(t, op, "a", a) ||
-        !rill_usable_float(t, op, "b", b) ||
-        !rill_same_dtype(t, op, "a", a, "b", b))
+        !rill_usable_floats(t, op, "a", a, "b", b))
         return NULL;
     if (mask->dtype != RILL_I32)
         return rill_fail(t, "%s: mask is %s, int32 is wanted", op,
                          rill_dtype_name(mask->dtype));
-    const rill_tensor *in[] = { mask, a, b };
-    rill_tensor *y = rill_map(t, op, where_kernels, in, 3, a->dtype, NULL);
-    return y ? rill_record(t, &where_op, y, in, 3, NULL) : NULL;
+    rill_tensor *y = rill_map(t, op, where_kernels, INPUTS(mask, a, b),
+                              a->dtype, NULL);
+    return y ? rill_record(t, &where_op, y, INPUTS(mask, a, b), NULL) : NULL;
 }
 
 #endif

@@ -15,7 +15,8 @@
  * instruction set; all instances of a kernel have one signature, of void
  * pointers. The order is that of isa.c. VECTOR_BYTES is a register's width,
  * for the few kernels that name vectors. SIMD says that the iterations of
- * the next loop are independent (or reduce as said); it adds no fast-math.
+ * the next loop are independent (or add up as said: clang starts a max from
+ * -FLT_MAX, not -infinity); it adds no fast-math.
  * kernel_math.h gives every instance exp, log and their kin as FN(math_exp). */
 #include "core.h"
 
