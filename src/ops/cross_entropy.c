@@ -16,24 +16,8 @@
  * for dloss = 1 behind while a row is still in cache; a loss at the root
  * hands that buffer on as it is. An ignored position's gradient is exactly
  * 0: it is selected away, never multiplied by 0. */
-#include "common.h"
-
 #ifndef REAL
-/* What the kernels are given, and what the node keeps. */
-typedef struct {
-    rill_class_view v; /* positions, classes, targets, weights */
-    const void *logits, *probs; /* probs: NULL with class indices */
-    double label_smoothing, z_loss;
-    double scale; /* of a position's gradient, for dloss = 1 */
-    void *losses, *lse, *grad; /* lse, grad: NULL where not wanted */
-    bool each;                 /* reduction none */
-    double denominator;
-    rill_shape rows; /* the logits' shape with one class */
-    size_t scratch_rows, part; /* rows of classes and positions, of a part */
-    void *scratch;
-    int isa;
-    rill_dtype dtype;
-} cross_entropy_args;
+#include "cross_entropy.h"
 #define KERNEL_FILE "../ops/cross_entropy.c"
 #include "../tensor/each_kernel.h"
 #endif
@@ -44,7 +28,7 @@ typedef struct {
 /* One position: its loss, its lse, and where g is not NULL its gradient. k is
  * the mass but for the target's own part, which class y has (none where y is
  * negative); NULL where only that part is. */
-static void FN(cross_entropy_row)(const cross_entropy_args *a, const REAL *z,
+static void FN(cross_entropy_row)(const rill_cross_entropy_args *a, const REAL *z,
                                   const REAL *k, int32_t y, REAL *g,
                                   REAL *loss, REAL *lse)
 {
@@ -52,18 +36,19 @@ static void FN(cross_entropy_row)(const cross_entropy_args *a, const REAL *z,
     REAL scale = (REAL)a->scale, z_loss = (REAL)a->z_loss, own = 0;
     size_t n = a->v.classes;
     REAL max = FN(math_largest)(z, n), mass = 0, far = 0;
-    REAL sum = FN(math_exp_row)(z, max, g, n);
+    REAL gap = y >= 0 ? max - z[y] : 0;
     if (k)
         SIMD_REDUCE(+, mass, far) for (size_t c = 0; c < n; c++) {
             mass += k[c];
             far += k[c] * (max - z[c]);
         }
+    REAL sum = FN(math_exp_row)(z, max, g, n); /* g may be z: z is lost */
     REAL log_sum = FN(math_log)(sum);
     *loss = k ? mass * log_sum + far : 0;
     *lse = log_sum + max;
     if (y >= 0) {
         own = (REAL)(1 - a->label_smoothing) * (w ? w[y] : 1);
-        *loss += own * (log_sum + (max - z[y]));
+        *loss += own * (log_sum + gap);
         mass += own;
     }
     if (z_loss != 0) {
@@ -83,7 +68,7 @@ static void FN(cross_entropy_row)(const cross_entropy_args *a, const REAL *z,
 
 /* BLOCK positions side by side, for at most LANES classes: enough of them
  * for one's arithmetic to hide the latency of another's. */
-static void FN(cross_entropy_block)(const cross_entropy_args *a,
+static void FN(cross_entropy_block)(const rill_cross_entropy_args *a,
                                     const REAL *z, const int32_t *y,
                                     REAL *loss, REAL *lse, REAL *g)
 {
@@ -134,7 +119,7 @@ static void FN(cross_entropy_block)(const cross_entropy_args *a,
 
 /* Positions i to end in blocks. The last of them go through copies, where
  * there is room to read and to spill. */
-static void FN(cross_entropy_few)(const cross_entropy_args *a, size_t i,
+static void FN(cross_entropy_few)(const rill_cross_entropy_args *a, size_t i,
                                   size_t end)
 {
     enum { BLOCK = 4 * LANES };
@@ -163,7 +148,7 @@ static void FN(cross_entropy_few)(const cross_entropy_args *a, size_t i,
 }
 
 /* The classes of position i of x [outer, classes, inner] as a plain row. */
-static const REAL *FN(cross_entropy_gather)(const cross_entropy_args *a,
+static const REAL *FN(cross_entropy_gather)(const rill_cross_entropy_args *a,
                                             const void *x, size_t i,
                                             REAL *row)
 {
@@ -177,7 +162,7 @@ static const REAL *FN(cross_entropy_gather)(const cross_entropy_args *a,
 }
 
 /* The mass of position i but for a target index's own part. */
-static const REAL *FN(cross_entropy_mass)(const cross_entropy_args *a,
+static const REAL *FN(cross_entropy_mass)(const rill_cross_entropy_args *a,
                                           size_t i, REAL *k)
 {
     const REAL *w = a->v.weight ? a->v.weight->data : NULL;
@@ -194,7 +179,7 @@ static const REAL *FN(cross_entropy_mass)(const cross_entropy_args *a,
 }
 
 /* A part of the positions. */
-static void FN(cross_entropy)(const cross_entropy_args *a, size_t part)
+static void FN(cross_entropy)(const rill_cross_entropy_args *a, size_t part)
 {
     size_t n = a->v.classes, inner = a->v.inner, i = part * a->part;
     size_t end = i + a->part < a->v.positions ? i + a->part : a->v.positions;
@@ -202,7 +187,7 @@ static void FN(cross_entropy)(const cross_entropy_args *a, size_t part)
     REAL *z_row = k_row + n, *g_row = z_row + n;
     REAL *losses = a->losses, *lse = a->lse, *grad = a->grad;
     if (n <= LANES && n > 0 && inner == 1 && !a->probs && !a->v.weight &&
-        a->label_smoothing == 0 && a->z_loss == 0) {
+        a->label_smoothing == 0 && a->z_loss == 0 && grad != a->logits) {
         FN(cross_entropy_few)(a, i, end);
         return;
     }
@@ -228,7 +213,7 @@ static void FN(cross_entropy)(const cross_entropy_args *a, size_t part)
 
 /* out = dloss grad, dloss one number or one a position; ignored ones stay
  * 0. */
-static void FN(cross_entropy_scale)(const cross_entropy_args *a,
+static void FN(cross_entropy_scale)(const rill_cross_entropy_args *a,
                                     const void *gy, void *out)
 {
     const REAL *d = gy, *g = a->grad;
@@ -251,7 +236,7 @@ KERNELS(cross_entropy_scale)
 
 /* An int32 mask of the positions that are not ignored. */
 static rill_tensor *cross_entropy_taken(rill_tape *t,
-                                        const cross_entropy_args *a)
+                                        const rill_cross_entropy_args *a)
 {
     rill_tensor *mask = rill_empty(t, RILL_I32, a->rows);
     int32_t *m = rill_write(mask);
@@ -262,23 +247,22 @@ static rill_tensor *cross_entropy_taken(rill_tape *t,
 
 /* The weights as [C, 1, ...], to broadcast over the logits; ones for none. */
 static rill_tensor *cross_entropy_weights(rill_tape *t,
-                                          const cross_entropy_args *a,
-                                          rill_dtype dtype)
+                                          const rill_cross_entropy_args *a)
 {
     rill_shape s = { .ndim = a->rows.ndim - a->v.dim };
     for (int d = 0; d < s.ndim; d++)
         s.dim[d] = 1;
     s.dim[0] = (int64_t)a->v.classes;
     return a->v.weight ? rill_reshape(t, a->v.weight, s)
-                            : rill_full(t, 1, dtype, s);
+                       : rill_full(t, 1, a->dtype, s);
 }
 
 /* k, made of rill's ops: differentiable in the probabilities. */
-static rill_tensor *cross_entropy_k(rill_tape *t, const rill_node *n,
-                                    const cross_entropy_args *a)
+static rill_tensor *cross_entropy_k(rill_tape *t,
+                                    const rill_cross_entropy_args *a,
+                                    const rill_tensor *q)
 {
-    const rill_tensor *z = rill_node_input(n, 0), *q = rill_node_input(n, 1);
-    rill_tensor *w = cross_entropy_weights(t, a, z->dtype);
+    rill_tensor *w = cross_entropy_weights(t, a);
     double s = a->label_smoothing;
     double even = a->v.classes ? s / (double)a->v.classes : 0;
     if (a->probs)
@@ -290,46 +274,68 @@ static rill_tensor *cross_entropy_k(rill_tape *t, const rill_node *n,
     for (size_t i = 0; c && i < a->v.classes; i++)
         c[i] = (int32_t)i;
     rill_tensor *y = rill_reshape(t, q, a->rows);
-    rill_tensor *none = rill_zeros(t, z->dtype, RILL_SCALAR);
+    rill_tensor *none = rill_zeros(t, a->dtype, RILL_SCALAR);
     rill_tensor *own = rill_where(t, rill_eq(t, y, classes), w, none);
     rill_tensor *k = rill_add(t, rill_scale(t, own, 1 - s),
                               rill_scale(t, w, even));
     return rill_where(t, cross_entropy_taken(t, a), k, none);
 }
 
+/* dloss of every position and the logits, with ignored ones selected away,
+ * so that no NaN of theirs comes by. */
+static const rill_tensor *cross_entropy_select(
+    rill_tape *t, const rill_cross_entropy_args *a, const rill_tensor **z,
+    const rill_tensor *gy)
+{
+    const rill_tensor *r = a->each ? rill_reshape(t, gy, a->rows)
+                                   : rill_scale(t, gy, 1 / a->denominator);
+    if (a->probs)
+        return r;
+    rill_tensor *none = rill_zeros(t, a->dtype, RILL_SCALAR);
+    rill_tensor *taken = cross_entropy_taken(t, a);
+    *z = rill_where(t, taken, *z, none);
+    return rill_where(t, taken, r, none);
+}
+
+rill_tensor *rill_cross_entropy_dz(rill_tape *t,
+                                   const rill_cross_entropy_args *a,
+                                   const rill_tensor *z, const rill_tensor *q,
+                                   const rill_tensor *gy)
+{
+    rill_reduce_opts over = { .dims = RILL_DIMS(a->v.dim), .keepdim = true };
+    const rill_tensor *r = cross_entropy_select(t, a, &z, gy);
+    rill_tensor *k = cross_entropy_k(t, a, q);
+    rill_tensor *K = rill_sum(t, k, &over);
+    if (a->z_loss != 0)
+        K = rill_add(t, K, rill_scale(t, rill_logsumexp(t, z, &over),
+                                      2 * a->z_loss));
+    rill_tensor *p = rill_softmax(t, z, a->v.dim);
+    return rill_mul(t, r, rill_sub(t, rill_mul(t, p, K), k));
+}
+
 static RULE(cross_entropy_backward)
 {
-    const cross_entropy_args *a = rill_node_attrs(n);
-    const rill_tensor *z = rill_node_input(n, 0), *r = gy;
-    r = a->each ? rill_reshape(t, r, a->rows)
-                : rill_scale(t, r, 1 / a->denominator);
-    if (!a->probs) { /* select, so that no NaN of an ignored row comes by */
-        rill_tensor *none = rill_zeros(t, z->dtype, RILL_SCALAR);
-        rill_tensor *taken = cross_entropy_taken(t, a);
-        z = rill_where(t, taken, z, none);
-        r = rill_where(t, taken, r, none);
-    }
-    rill_reduce_opts over = { .dims = RILL_DIMS(a->v.dim), .keepdim = true };
-    if (rill_node_wants(n, 0)) {
-        rill_tensor *k = cross_entropy_k(t, n, a);
-        rill_tensor *K = rill_sum(t, k, &over);
-        if (a->z_loss != 0)
-            K = rill_add(t, K, rill_scale(t, rill_logsumexp(t, z, &over),
-                                          2 * a->z_loss));
-        rill_tensor *p = rill_softmax(t, z, a->v.dim);
-        gx[0] = rill_mul(t, r, rill_sub(t, rill_mul(t, p, K), k));
-    }
+    const rill_cross_entropy_args *a = rill_node_attrs(n);
+    const rill_tensor *z = rill_node_input(n, 0);
+    if (rill_node_wants(n, 0))
+        gx[0] = rill_cross_entropy_dz(t, a, z, rill_node_input(n, 1), gy);
     if (rill_node_wants(n, 1)) {
-        rill_tensor *w = cross_entropy_weights(t, a, z->dtype);
+        const rill_tensor *r = cross_entropy_select(t, a, &z, gy);
         rill_tensor *far = rill_neg(t, rill_log_softmax(t, z, a->v.dim));
         gx[1] = rill_mul(t, rill_scale(t, r, 1 - a->label_smoothing),
-                         rill_mul(t, w, far));
+                         rill_mul(t, cross_entropy_weights(t, a), far));
     }
+}
+
+void rill_cross_entropy_scale(const rill_cross_entropy_args *a,
+                              const void *dloss, void *out)
+{
+    KERNEL(cross_entropy_scale, a->isa, a->dtype)(a, dloss, out);
 }
 
 static RULE(cross_entropy_fused)
 {
-    const cross_entropy_args *a = rill_node_attrs(n);
+    const rill_cross_entropy_args *a = rill_node_attrs(n);
     if (rill_node_wants(n, 1)) {
         cross_entropy_backward(t, n, gy, gx);
         return;
@@ -341,7 +347,7 @@ static RULE(cross_entropy_fused)
     }
     rill_tensor *g = rill_empty(t, z->dtype, z->shape);
     if (g)
-        KERNEL(cross_entropy_scale, t->isa, z->dtype)(a, gy->data, g->data);
+        rill_cross_entropy_scale(a, gy->data, g->data);
     gx[0] = g;
 }
 
@@ -376,78 +382,107 @@ static bool cross_entropy_options(rill_tape *t, const char *op,
 
 static void cross_entropy_part(void *context, int64_t part)
 {
-    const cross_entropy_args *a = context;
+    const rill_cross_entropy_args *a = context;
     KERNEL(cross_entropy, a->isa, a->dtype)(a, (size_t)part);
 }
 
-/* Runs the kernel in parts of some 2^15 logits, at most 64. */
-static bool cross_entropy_run(rill_tape *t, cross_entropy_args *a)
+bool rill_cross_entropy_start(rill_tape *t, const rill_tensor *logits,
+                              const rill_cross_entropy_opts *o, size_t most,
+                              rill_cross_entropy_args *a)
 {
-    size_t all = a->v.positions, n = a->v.classes ? a->v.classes : 1;
-    bool mass = a->probs || a->label_smoothing > 0;
-    a->part = (1 << 15) / n + 1;
-    a->part = a->part < all / 64 + 1 ? all / 64 + 1 : a->part;
-    size_t parts = (all + a->part - 1) / a->part;
-    a->scratch_rows = a->v.inner > 1 ? 3 : mass;
-    size_t bytes = parts * a->scratch_rows * n * rill_dtype_size(a->dtype);
-    a->scratch = rill_tape_alloc(t, bytes);
+    a->isa = t->isa;
+    a->dtype = logits->dtype;
+    a->losses_out = rill_empty(t, a->dtype, a->v.shape);
+    a->lse_out = o->lse ? rill_empty(t, a->dtype, a->v.shape) : NULL;
+    bool mean = o->reduction == RILL_MEAN;
+    double own = a->probs ? (double)a->v.positions : rill_class_total(&a->v);
+    a->denominator = !mean ? 1 : o->denominator > 0 ? o->denominator : own;
+    a->scale = 1 / a->denominator;
+    a->each = o->reduction == RILL_NONE;
+    a->label_smoothing = o->label_smoothing;
+    a->z_loss = o->z_loss;
+    a->rows = logits->shape;
+    a->rows.dim[a->v.dim] = 1;
+    /* parts of some RILL_PART logits, at most 64, each with rows of its own */
+    size_t n = a->v.classes ? a->v.classes : 1, least = most / 64 + 1;
+    a->part = RILL_PART / n + 1 > least ? RILL_PART / n + 1 : least;
+    a->scratch_rows = a->v.inner > 1 ? 3 : a->probs || o->label_smoothing > 0;
+    a->scratch = rill_tape_alloc(t, (most / a->part + 1) * a->scratch_rows *
+                                        n * rill_dtype_size(a->dtype));
     if (!a->scratch)
         return false;
-    rill_share((int64_t)parts, cross_entropy_part, a);
+    a->losses = a->losses_out->data;
+    a->lse = a->lse_out ? a->lse_out->data : NULL;
     return true;
+}
+
+void rill_cross_entropy_run(rill_cross_entropy_args *a)
+{
+    rill_share((int64_t)((a->v.positions + a->part - 1) / a->part),
+               cross_entropy_part, a);
+}
+
+rill_tensor *rill_cross_entropy_loss(rill_tape *t,
+                                     const rill_cross_entropy_opts *o,
+                                     const rill_cross_entropy_args *a)
+{
+    if (o->losses)
+        *o->losses = a->losses_out;
+    if (o->lse)
+        *o->lse = a->lse_out;
+    if (o->denominator_used)
+        *o->denominator_used = a->denominator;
+    if (a->each) /* what is handed out on the side is not recorded */
+        return rill_tensor_over(t, a->losses_out->data, a->dtype, a->v.shape);
+    double sum = rill_sum_all(t, a->losses_out) / a->denominator;
+    /* PyTorch: smoothing alone, over no weight at all, is NaN too */
+    if (!a->probs && a->label_smoothing > 0 && a->denominator == 0)
+        sum = NAN;
+    return rill_full(t, sum, a->dtype, RILL_SCALAR);
 }
 
 static rill_tensor *cross_entropy(rill_tape *t, const char *op,
                                   const rill_tensor *z, const rill_tensor *y,
                                   const rill_cross_entropy_opts *o,
-                                  cross_entropy_args a)
+                                  rill_cross_entropy_args *a)
 {
     if (z->op && z->op->flags & RILL_OP_IS_SOFTMAX)
         rill_warn(t, "%s: its logits come from %s, but it applies "
                      "log_softmax itself: give it the logits", op,
                   z->op->name);
-    rill_tensor *losses = rill_empty(t, z->dtype, a.v.shape);
-    rill_tensor *lse = o->lse ? rill_empty(t, z->dtype, a.v.shape) : NULL;
     bool wanted = t->recording && rill_wants(t, z);
     rill_tensor *g = wanted ? rill_like(t, z) : NULL;
-    if (!losses || (o->lse && !lse) || (wanted && !g))
+    if (!rill_cross_entropy_start(t, z, o, a->v.positions, a))
         return NULL;
-    bool mean = o->reduction == RILL_MEAN;
-    double own = a.probs ? (double)a.v.positions : rill_class_total(&a.v);
-    a.denominator = !mean ? 1 : o->denominator > 0 ? o->denominator : own;
-    a.scale = 1 / a.denominator;
-    a.each = o->reduction == RILL_NONE;
-    a.label_smoothing = o->label_smoothing;
-    a.z_loss = o->z_loss;
-    a.logits = z->data;
-    a.losses = losses->data;
-    a.lse = lse ? lse->data : NULL;
-    a.grad = g ? g->data : NULL;
-    a.isa = t->isa;
-    a.dtype = z->dtype;
-    a.rows = z->shape;
-    a.rows.dim[a.v.dim] = 1;
-    if (!cross_entropy_run(t, &a))
-        return NULL;
-    rill_tensor *loss = losses;
-    if (a.each) { /* what is handed out on the side is not recorded */
-        loss = rill_tensor_over(t, losses->data, z->dtype, a.v.shape);
-    } else {
-        double sum = rill_sum_all(t, losses) / a.denominator;
-        /* PyTorch: smoothing alone, over no weight at all, is NaN too */
-        if (!a.probs && a.label_smoothing > 0 && a.denominator == 0)
-            sum = NAN;
-        loss = rill_full(t, sum, z->dtype, RILL_SCALAR);
-    }
-    if (o->losses)
-        *o->losses = losses;
-    if (o->lse)
-        *o->lse = lse;
-    if (o->denominator_used)
-        *o->denominator_used = a.denominator;
-    void *kept = rill_attrs(t, &a, sizeof a);
-    return loss && kept ? rill_record(t, &cross_entropy_op, loss,
-                                      INPUTS(z, y), kept) : NULL;
+    a->logits = z->data;
+    a->grad = g ? g->data : NULL;
+    rill_cross_entropy_run(a);
+    rill_tensor *loss = rill_cross_entropy_loss(t, o, a);
+    void *kept = rill_attrs(t, a, sizeof *a);
+    return kept ? rill_record(t, &cross_entropy_op, loss, INPUTS(z, y), kept)
+                : NULL;
+}
+
+bool rill_cross_entropy_check(rill_tape *t, const char *op,
+                              const rill_tensor *logits,
+                              const rill_tensor *target,
+                              const rill_cross_entropy_opts *o,
+                              rill_cross_entropy_args *a)
+{
+    if (!rill_usable_float(t, op, "logits", logits) ||
+        !rill_usable(t, op, "target", target) ||
+        !cross_entropy_options(t, op, o))
+        return false;
+    if (target->dtype != RILL_I32)
+        return rill_fail(t, "%s: target is %s, class indices are int32: for "
+                         "probabilities there is cross_entropy_probs", op,
+                         rill_dtype_name(target->dtype));
+    *a = (rill_cross_entropy_args){ .probs = NULL };
+    a->v.ignore_index = o->ignore_index ? *o->ignore_index : -100;
+    return rill_class_layout(t, op, "logits", logits, &a->v) &&
+           (!o->weight ||
+            rill_class_weight(t, op, "logits", logits, o->weight, &a->v)) &&
+           rill_class_target(t, op, "logits", logits, target, &a->v);
 }
 
 /* The cross entropy of softmax(logits) against class indices. logits: [C],
@@ -463,24 +498,11 @@ rill_tensor *rill_cross_entropy(rill_tape *t, const rill_tensor *logits,
                                 const rill_tensor *target,
                                 const rill_cross_entropy_opts *opts)
 {
-    static const char op[] = "cross_entropy";
     const rill_cross_entropy_opts none = { 0 }, *o = opts ? opts : &none;
-    if (!rill_usable_float(t, op, "logits", logits) ||
-        !rill_usable(t, op, "target", target) ||
-        !cross_entropy_options(t, op, o))
+    rill_cross_entropy_args a;
+    if (!rill_cross_entropy_check(t, "cross_entropy", logits, target, o, &a))
         return NULL;
-    if (target->dtype != RILL_I32)
-        return rill_fail(t, "%s: target is %s, class indices are int32: for "
-                         "probabilities there is cross_entropy_probs", op,
-                         rill_dtype_name(target->dtype));
-    cross_entropy_args a = { 0 };
-    a.v.ignore_index = o->ignore_index ? *o->ignore_index : -100;
-    if (!rill_class_layout(t, op, "logits", logits, &a.v) ||
-        (o->weight &&
-         !rill_class_weight(t, op, "logits", logits, o->weight, &a.v)) ||
-        !rill_class_target(t, op, "logits", logits, target, &a.v))
-        return NULL;
-    return cross_entropy(t, op, logits, target, o, a);
+    return cross_entropy(t, "cross_entropy", logits, target, o, &a);
 }
 
 /* The cross entropy of softmax(logits) against class probabilities, which
@@ -508,7 +530,7 @@ rill_tensor *rill_cross_entropy_probs(rill_tape *t,
     if (o->ignore_index && *o->ignore_index >= 0)
         return rill_fail(t, "%s: ignore_index %d: a target of probabilities "
                          "has no index to ignore", op, (int)*o->ignore_index);
-    cross_entropy_args a = { .probs = probs->data };
+    rill_cross_entropy_args a = { .probs = probs->data };
     if (!rill_class_layout(t, op, "logits", logits, &a.v) ||
         (o->weight &&
          !rill_class_weight(t, op, "logits", logits, o->weight, &a.v)))
@@ -517,7 +539,7 @@ rill_tensor *rill_cross_entropy_probs(rill_tape *t,
         return rill_fail(t, "%s: logits are %s but probs are %s: %s is wanted",
                          op, RILL_TEXT(logits), RILL_TEXT(probs),
                          RILL_TEXT(logits));
-    return cross_entropy(t, op, logits, probs, o, a);
+    return cross_entropy(t, op, logits, probs, o, &a);
 }
 
 #endif
