@@ -185,6 +185,30 @@ static void sigmoid_step(void)
     rill_tape_reset(tape);
 }
 
+static void linear_cross_entropy_step(void)
+{
+    rill_tensor *x = rill_watch(tape, o.x), *w = rill_watch(tape, o.w);
+    rill_backward(tape,
+                  rill_linear_cross_entropy(tape, x, w, NULL, o.y, NULL),
+                  NULL);
+    rill_tape_reset(tape);
+}
+
+static void language_model_head(const char *name)
+{
+    rill_tape *data = rill_tape_new(&(rill_tape_opts){ .on_error = rill_die });
+    rill_rng r = { .seed = 1 };
+    struct rusage u;
+    o.x = rill_uniform(data, &r, -0.5, 0.5, RILL_F32, RILL_SHAPE(2048, 512));
+    o.w = rill_uniform(data, &r, -0.025, 0.025, RILL_F32,
+                       RILL_SHAPE(32000, 512));
+    o.y = labels(data, 2048, 32000);
+    emit(name, linear_cross_entropy_step);
+    getrusage(RUSAGE_SELF, &u);
+    printf("# %s rill: peak RSS %ld MiB\n", name, u.ru_maxrss / 1024);
+    rill_tape_free(data);
+}
+
 static void op(const char *name, int64_t rows, int64_t columns,
                void (*step)(void))
 {
@@ -242,6 +266,8 @@ static void run(const char *name)
         op(name, 4096, 1000, softmax_step);
     if (!strcmp(name, "G1"))
         op(name, 4096, 1024, sigmoid_step);
+    if (!strcmp(name, "L1"))
+        language_model_head(name);
     if (!strcmp(name, "dispatch"))
         dispatch();
     rill_tape_free(tape);
@@ -250,7 +276,7 @@ static void run(const char *name)
 int main(int argc, char **argv)
 {
     static const char *const all[] = { "W1", "W2", "W3", "W4", "C1", "C2",
-                                       "C3", "S1", "G1", "dispatch" };
+                                       "C3", "S1", "G1", "L1", "dispatch" };
     threads = argc > 1 ? atoi(argv[1]) : 1;
     rill_set_threads(threads);
     tape = rill_tape_new(NULL);

@@ -115,10 +115,19 @@ typedef struct {
     int64_t lda, ldb;
     void *c;
     int64_t ldc;
+    bool add; /* to c, else c is written and not read */
 } rill_gemm_args;
 
 bool rill_gemm(rill_tape *t, const char *op, rill_dtype dtype,
                const rill_gemm_args *g);
+
+/* Whether weight and bias (or NULL) fit rows of x, for linear and its kin. */
+bool rill_linear_usable(rill_tape *t, const char *op, const rill_tensor *x,
+                        const rill_tensor *weight, const rill_tensor *bias);
+/* y[rows, out] = x[rows, in] W^T + b */
+bool rill_linear_into(rill_tape *t, const rill_tensor *weight,
+                      const rill_tensor *bias, const void *x, int64_t rows,
+                      void *y);
 
 /* The data of x with its dims in another order, copied to y. */
 void rill_permute_copy(void *y, const rill_tensor *x, const int *order);

@@ -134,17 +134,17 @@ static void gemm_blas(const rill_gemm_args *g, rill_dtype dtype)
     int lda = (int)g->lda, ldb = (int)g->ldb, ldc = (int)g->ldc;
     if (dtype == RILL_F32)
         cblas_sgemm(CblasRowMajor, ta, tb, m, n, k, 1, g->a, lda, g->b, ldb,
-                    0, g->c, ldc);
+                    g->add, g->c, ldc);
     else
         cblas_dgemm(CblasRowMajor, ta, tb, m, n, k, 1, g->a, lda, g->b, ldb,
-                    0, g->c, ldc);
+                    g->add, g->c, ldc);
 }
 
 /* Measured against OpenBLAS 0.3.21: packing W pays from 16 columns on, and
  * up to some 300^3. */
 static bool gemm_is_small(const rill_gemm_args *g)
 {
-    return !g->transpose_a && g->transpose_b && g->n >= 16 &&
+    return !g->transpose_a && g->transpose_b && !g->add && g->n >= 16 &&
            (double)g->m * (double)g->n * (double)g->k < 3e7;
 }
 
@@ -170,7 +170,7 @@ static void gemm_part(void *context, int64_t part)
         gemm_blas(&g, job->dtype);
 }
 
-/* c = a b as g describes it; c is written, never read. False with an error
+/* c = a b as g describes it. False with an error
  * where a size is beyond what cblas counts with. */
 bool rill_gemm(rill_tape *t, const char *op, rill_dtype dtype,
                const rill_gemm_args *g)
@@ -184,7 +184,7 @@ bool rill_gemm(rill_tape *t, const char *op, rill_dtype dtype,
     if (g->m == 0 || g->n == 0)
         return true;
     size_t size = rill_dtype_size(dtype);
-    for (int64_t i = 0; g->k == 0 && i < g->m; i++)
+    for (int64_t i = 0; g->k == 0 && !g->add && i < g->m; i++)
         memset((char *)g->c + (size_t)(i * g->ldc) * size, 0,
                (size_t)g->n * size);
     if (g->k == 0)

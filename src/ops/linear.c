@@ -46,7 +46,7 @@ static const rill_op linear_op = { "linear",
                                    "dx = dy W, dW = dy^T x, db = sum dy",
                                    linear_backward, NULL, 0 };
 
-static bool linear_fits(rill_tape *t, const rill_tensor *x,
+static bool linear_fits(rill_tape *t, const char *op, const rill_tensor *x,
                         const rill_tensor *w, const rill_tensor *b)
 {
     if (x->shape.ndim > 0 && w->shape.ndim == 2 &&
@@ -60,17 +60,41 @@ static bool linear_fits(rill_tape *t, const rill_tensor *x,
         snprintf(layer, sizeof layer, " (layer \"%.*s\")", (int)(dot - name),
                  name);
     if (x->shape.ndim == 0)
-        return rill_fail(t, "linear: x has no dimension%s", layer);
+        return rill_fail(t, "%s: x has no dimension%s", op, layer);
     if (w->shape.ndim != 2)
-        return rill_fail(t, "linear: weight is %s, [out, in] is wanted%s",
+        return rill_fail(t, "%s: weight is %s, [out, in] is wanted%s", op,
                          RILL_TEXT(w), layer);
     int64_t given = rill_dim(x, -1), in = rill_dim(w, 1), out = rill_dim(w, 0);
     if (given != in)
-        return rill_fail(t, "linear: x is %s but weight is %s: %" PRId64
-                         " inputs given, %" PRId64 " wanted%s", RILL_TEXT(x),
-                         RILL_TEXT(w), given, in, layer);
-    return rill_fail(t, "linear: bias is %s but weight is %s: [%" PRId64
-                     "] is wanted%s", RILL_TEXT(b), RILL_TEXT(w), out, layer);
+        return rill_fail(t, "%s: x is %s but weight is %s: %" PRId64
+                         " inputs given, %" PRId64 " wanted%s", op,
+                         RILL_TEXT(x), RILL_TEXT(w), given, in, layer);
+    return rill_fail(t, "%s: bias is %s but weight is %s: [%" PRId64 "] is "
+                     "wanted%s", op, RILL_TEXT(b), RILL_TEXT(w), out, layer);
+}
+
+bool rill_linear_usable(rill_tape *t, const char *op, const rill_tensor *x,
+                        const rill_tensor *weight, const rill_tensor *bias)
+{
+    return rill_usable_floats(t, op, "x", x, "weight", weight) &&
+           (!bias || rill_usable_floats(t, op, "x", x, "bias", bias)) &&
+           linear_fits(t, op, x, weight, bias);
+}
+
+bool rill_linear_into(rill_tape *t, const rill_tensor *weight,
+                      const rill_tensor *bias, const void *x, int64_t rows,
+                      void *y)
+{
+    int64_t out = weight->shape.dim[0], in = weight->shape.dim[1];
+    rill_gemm_args g = { .transpose_b = true, .m = rows, .n = out, .k = in,
+                         .a = x, .lda = in, .b = weight->data, .ldb = in,
+                         .c = y, .ldc = out };
+    if (!rill_gemm(t, "linear", weight->dtype, &g))
+        return false;
+    if (bias)
+        KERNEL(linear_bias, t->isa, weight->dtype)(y, bias->data,
+                                                   (size_t)rows, (size_t)out);
+    return true;
 }
 
 /* x W^T + b. x: [..., in]; weight: [out, in], as PyTorch lays it out; bias:
@@ -79,25 +103,14 @@ static bool linear_fits(rill_tape *t, const rill_tensor *x,
 rill_tensor *rill_linear(rill_tape *t, const rill_tensor *x,
                          const rill_tensor *weight, const rill_tensor *bias)
 {
-    static const char op[] = "linear";
-    if (!rill_usable_floats(t, op, "x", x, "weight", weight) ||
-        (bias && !rill_usable_floats(t, op, "x", x, "bias", bias)) ||
-        !linear_fits(t, x, weight, bias))
+    if (!rill_linear_usable(t, "linear", x, weight, bias))
         return NULL;
     rill_shape shape = x->shape;
-    int64_t rows = linear_rows(x).dim[0], in = weight->shape.dim[1];
-    int64_t out = shape.dim[shape.ndim - 1] = weight->shape.dim[0];
+    shape.dim[shape.ndim - 1] = weight->shape.dim[0];
     rill_tensor *y = rill_empty(t, x->dtype, shape);
-    if (!y)
+    if (!y || !rill_linear_into(t, weight, bias, x->data,
+                                linear_rows(x).dim[0], y->data))
         return NULL;
-    rill_gemm_args g = { .transpose_b = true, .m = rows, .n = out, .k = in,
-                         .a = x->data, .lda = in, .b = weight->data,
-                         .ldb = in, .c = y->data, .ldc = out };
-    if (!rill_gemm(t, op, x->dtype, &g))
-        return NULL;
-    if (bias)
-        KERNEL(linear_bias, t->isa, x->dtype)(y->data, bias->data,
-                                              (size_t)rows, (size_t)out);
     return rill_record(t, &linear_op, y, INPUTS(x, weight, bias), NULL);
 }
 

@@ -113,6 +113,11 @@ typedef struct {
     double *denominator_used;    /* out: what the mean divided by */
 } rill_cross_entropy_opts;
 
+typedef struct {
+    rill_cross_entropy_opts loss;
+    int64_t chunk; /* rows whose logits are in memory at a time; 0: 256 */
+} rill_linear_cross_entropy_opts;
+
 /* ---- differentiable: arithmetic ----------------------------------------- */
 
 rill_tensor *rill_add(rill_tape *t, const rill_tensor *a,
@@ -236,6 +241,11 @@ rill_tensor *rill_cross_entropy_probs(rill_tape *t,
                                       const rill_tensor *probs,
                                       const rill_cross_entropy_opts *opts);
                                       /* -sum probs log_softmax(logits) */
+rill_tensor *rill_linear_cross_entropy(
+    rill_tape *t, const rill_tensor *x, const rill_tensor *weight,
+    const rill_tensor *bias, const rill_tensor *target,
+    const rill_linear_cross_entropy_opts *opts);
+              /* cross_entropy(x W^T + b), the logits never whole in memory */
 rill_tensor *rill_nll_loss(rill_tape *t, const rill_tensor *log_probs,
                            const rill_tensor *target,
                            const rill_nll_loss_opts *opts);
