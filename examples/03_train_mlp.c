@@ -11,6 +11,7 @@
  * third part is looked at once, at the end.
  *
  * Read it from main, at the bottom, upwards; run_epoch is its heart. */
+#include <float.h>
 #include <getopt.h>
 #include <math.h>
 #include <rill.h>
@@ -30,8 +31,8 @@ static struct {
     const char *csv, *test, *label;
     bool header;
     int activation, optimiser, schedule, balanced, dtype; /* choices */
-    long epochs, batch, patience, seed;
-    double lr, smoothing, validation_fraction, test_fraction;
+    long epochs, batch, patience, seed, threads;
+    double lr, smoothing, validation_share, test_share;
     int64_t widths[MAX_WIDTHS]; /* of inputs, hidden layers, classes */
     int n_widths;
 } set;
@@ -47,17 +48,17 @@ static const struct {
     { "csv", TEXT, &set.csv, NULL, "FILE",
       "rows of numbers and a class, in place of the spirals" },
     { "label", TEXT, &set.label, NULL, "COLUMN",
-      "the class: a column's name, or its number from 0 or back from -1 "
+      "the class: a column's name, or its number, from 0 or back from -1 "
       "[-1]" },
     { "header", FLAG, &set.header, NULL, NULL,
       "the first line of FILE names the columns" },
     { "test", TEXT, &set.test, NULL, "FILE",
       "rows to test on, in place of a part of the data" },
-    { "test-fraction", SHARE, &set.test_fraction, "0.2", "SHARE",
+    { "test-fraction", SHARE, &set.test_share, "0.2", "SHARE",
       "the part of the data to test on" },
-    { "validation-fraction", SHARE, &set.validation_fraction, "0.15",
-      "SHARE", "the part of the data to validate with" },
-    { "hidden", WIDTHS, NULL, "64,64", "N,N,...|none",
+    { "validation-fraction", SHARE, &set.validation_share, "0.15", "SHARE",
+      "the part of the data to validate with" },
+    { "hidden", WIDTHS, set.widths, "64,64", "N,N,...|none",
       "the widths of the hidden layers" },
     { "activation", CHOICE, &set.activation, "sigmoid",
       "sigmoid|tanh|relu|gelu|silu|softplus", "after each hidden layer" },
@@ -80,6 +81,8 @@ static const struct {
       "of the numbers" },
     { "seed", COUNT, &set.seed, "1", "N",
       "of the spirals, the parts, the weights and the shuffling" },
+    { "threads", COUNT, &set.threads, NULL, "N",
+      "that share the work, in place of rill's own choice" },
 };
 enum { N_OPTIONS = sizeof options / sizeof *options };
 
@@ -101,95 +104,97 @@ static void stop(int status, const char *format, ...)
     exit(status);
 }
 
-static void print_help(void)
+__attribute__((noreturn)) static void help(void)
 {
     printf("%s\nTrains a network to tell classes apart: five spiral arms, or "
            "those of a CSV\nfile. In brackets: what is taken where nothing "
            "is said.\n\n", usage);
     for (int i = 0; i < N_OPTIONS; i++) {
-        printf("  --%s%s%s\n        %s", options[i].name,
-               options[i].value ? " " : "",
-               options[i].value ? options[i].value : "", options[i].help);
-        printf(options[i].preset ? " [%s]\n" : "\n", options[i].preset);
+        printf(options[i].value ? "  --%s %s\n" : "  --%s\n",
+               options[i].name, options[i].value);
+        printf(options[i].preset ? "        %s [%s]\n" : "        %s\n",
+               options[i].help, options[i].preset);
     }
+    exit(0);
 }
 
 /* Which of "this|that|other" the word is; -1 where it is none. */
 static int choice(const char *words, const char *word)
 {
-    for (int i = 0;; i++) {
-        size_t n = strcspn(words, "|");
-        if (strlen(word) == n && strncmp(words, word, n) == 0)
+    size_t n = strlen(word);
+    for (int i = 0; words; i++) {
+        if (strcspn(words, "|") == n && strncmp(words, word, n) == 0)
             return i;
-        if (!words[n])
-            return -1;
-        words += n + 1;
+        words = strchr(words, '|');
+        words += words != NULL;
     }
+    return -1;
 }
 
 /* The hidden widths in "64,64", between those of inputs and classes. */
-static bool take_widths(const char *text)
+static bool widths(char *text)
 {
-    char *at = (char *)text;
     set.n_widths = 2;
     if (strcmp(text, "none") == 0)
         return true;
     do {
-        long width = strtol(at, &at, 10);
-        if (width < 1 || (*at && *at != ',') || set.n_widths == MAX_WIDTHS)
+        long width = strtol(text, &text, 10);
+        if (width < 1 || (*text && *text != ',') ||
+            set.n_widths == MAX_WIDTHS)
             return false;
         set.widths[set.n_widths++ - 1] = width;
-    } while (*at++);
+    } while (*text++);
     return true;
+}
+
+/* The number that the text is; NaN where it is none from least to most. */
+static double number(const char *text, double least, double most)
+{
+    char *end;
+    double x = strtod(text, &end);
+    return end > text && !*end && x >= least && x <= most ? x : NAN;
 }
 
 /* Sets option i; false where the text is nothing for it. */
 static bool take(int i, const char *text)
 {
     void *to = options[i].to;
-    char *end = "";
-    double x = options[i].kind < COUNT ? 0 : strtod(text, &end);
-    if (options[i].kind >= COUNT && (end == text || *end))
-        return false;
+    double x;
     switch (options[i].kind) {
     case FLAG:
         return *(bool *)to = true;
     case TEXT:
-        *(const char **)to = text;
-        return true;
+        return (*(const char **)to = text);
     case WIDTHS:
-        return take_widths(text);
+        return widths((char *)text);
     case CHOICE:
         return (*(int *)to = choice(options[i].value, text)) >= 0;
     case COUNT:
-        if (x >= 1 && x <= 1e9)
-            *(long *)to = (long)x;
+        x = number(text, 1, 1e9);
+        *(long *)to = isnan(x) ? 0 : (long)x;
         return x == (double)*(long *)to;
     case SHARE:
-        *(double *)to = x;
-        return x >= 0 && x <= 1;
+        return !isnan(*(double *)to = number(text, 0, 1));
     case RATE:
-        *(double *)to = x;
-        return x > 0 && isfinite(x);
+        return !isnan(*(double *)to = number(text, DBL_MIN, DBL_MAX));
     }
     return false;
 }
 
 static void take_all(int argc, char **argv)
 {
-    struct option longs[N_OPTIONS + 2] = { { 0 } };
+    struct option longs[N_OPTIONS + 2] = {
+        [N_OPTIONS] = { "help", 0, NULL, N_OPTIONS }
+    };
     for (int i = 0; i < N_OPTIONS; i++) {
         longs[i] = (struct option){ options[i].name,
                                     options[i].kind != FLAG, NULL, i };
         if (options[i].preset)
             take(i, options[i].preset);
     }
-    longs[N_OPTIONS] = (struct option){ "help", 0, NULL, N_OPTIONS };
     for (int i; (i = getopt_long(argc, argv, "", longs, NULL)) != -1;) {
-        if (i == N_OPTIONS) {
-            print_help();
-            exit(0);
-        }
+        if (i == N_OPTIONS)
+            help();
         if (i > N_OPTIONS) /* getopt_long has said what is wrong */
             stop(2, "--help lists the options");
         if (!take(i, optarg))
@@ -201,8 +206,8 @@ static void take_all(int argc, char **argv)
     if (!set.csv && (set.test || set.label || set.header))
         stop(2, "--test, --label and --header go with --csv");
     if (set.test)
-        set.test_fraction = 0;
-    if (set.test_fraction + set.validation_fraction >= 1)
+        set.test_share = 0;
+    if (set.test_share + set.validation_share >= 1)
         stop(2, "--test-fraction and --validation-fraction leave nothing to "
              "learn from");
 }
@@ -212,13 +217,6 @@ static void take_all(int argc, char **argv)
 typedef struct {
     rill_dataset *learn, *validation, *test;
 } parts;
-
-static rill_dataset *usable(rill_dataset *d)
-{
-    if (rill_dataset_error(d))
-        stop(1, "%s", rill_dataset_error(d));
-    return d;
-}
 
 /* Points along five arms that wind once around the origin, each off its arm
  * by a random angle. */
@@ -243,10 +241,11 @@ static rill_dataset *spirals(rill_rng *r)
  * learn from: the other two are to be rows never seen. */
 static void standardise(const parts *d)
 {
-    size_t features = (size_t)rill_dataset_features(d->learn);
-    double *mean = calloc(2 * features, sizeof *mean), *std = mean + features;
+    int64_t features = rill_dataset_features(d->learn);
+    double *mean = calloc(2 * (size_t)features, sizeof *mean);
     if (!mean)
         stop(1, "out of memory");
+    double *std = mean + features;
     rill_dataset_statistics(d->learn, mean, std);
     rill_dataset_standardise(d->learn, mean, std);
     rill_dataset_standardise(d->validation, mean, std);
@@ -258,21 +257,19 @@ static parts load(rill_rng *r)
 {
     rill_csv_opts opts = { .header = set.header, .label = set.label };
     parts d = { 0 };
-    d.learn = usable(set.csv ? rill_dataset_csv(set.csv, set.dtype, &opts)
-                             : spirals(r));
+    d.learn = set.csv ? rill_dataset_csv(set.csv, set.dtype, &opts)
+                      : spirals(r);
     rill_dataset_shuffle(d.learn, r);
-    if (set.test) {
-        opts.like = d.learn;
-        d.test = usable(rill_dataset_csv(set.test, set.dtype, &opts));
-    } else {
-        d.test = usable(rill_dataset_split(d.learn, set.test_fraction));
-    }
-    double share = set.validation_fraction / (1 - set.test_fraction);
-    d.validation = usable(rill_dataset_split(d.learn, share));
+    opts.like = d.learn;
+    d.test = set.test ? rill_dataset_csv(set.test, set.dtype, &opts)
+                      : rill_dataset_split(d.learn, set.test_share);
+    if (rill_dataset_error(d.test)) /* its own, or that of d.learn */
+        stop(1, "%s", rill_dataset_error(d.test));
+    d.validation = rill_dataset_split(
+        d.learn, set.validation_share / (1 - set.test_share));
     int n[] = { (int)rill_dataset_len(d.learn),
                 (int)rill_dataset_len(d.validation),
                 (int)rill_dataset_len(d.test) };
-    int features = (int)rill_dataset_features(d.learn);
     int classes = rill_dataset_classes(d.learn);
     if (!n[0] || !n[1] || !n[2])
         stop(1, "too few rows: %d to learn from, %d to validate with, %d to "
@@ -284,8 +281,8 @@ static parts load(rill_rng *r)
         standardise(&d);
     printf("%s: %d features, %d classes\n"
            "%d rows to learn from, %d to validate with, %d to test on\n\n",
-           set.csv ? set.csv : "five spiral arms", features, classes, n[0],
-           n[1], n[2]);
+           set.csv ? set.csv : "five spiral arms",
+           (int)rill_dataset_features(d.learn), classes, n[0], n[1], n[2]);
     return d;
 }
 
@@ -428,16 +425,15 @@ typedef struct {
 /* On a terminal one line that is written over, else a line now and then. */
 static void show(const progress *p, bool last)
 {
-    enum { BAR = 12, LINES = 20 };
-    int epochs = (int)set.epochs, done = BAR * p->epoch / epochs;
+    enum { LINES = 20 };
+    int epochs = (int)set.epochs;
     if (!terminal && !last && p->epoch % ((epochs + LINES - 1) / LINES))
         return;
-    if (terminal) /* no wrapping: a line that is too long is cut */
-        printf("\r\033[?7l[%.*s%*s] ", done, "############", BAR - done,
-               "");
-    printf("epoch %*d/%d  loss %.4f  validation %.4f  accuracy %.4f%s",
-           snprintf(NULL, 0, "%d", epochs), p->epoch, epochs, p->loss,
-           p->validation, p->accuracy, terminal ? "\033[K\033[?7h" : "");
+    /* on a terminal without wrapping: a line that is too long is cut */
+    printf("%sepoch %*d/%d  loss %.4f  validation %.4f  accuracy %.4f%s",
+           terminal ? "\r\033[?7l" : "", snprintf(NULL, 0, "%d", epochs),
+           p->epoch, epochs, p->loss, p->validation, p->accuracy,
+           terminal ? "\033[K\033[?7h" : "");
     if (!terminal || last)
         printf("\n");
     fflush(stdout);
@@ -480,61 +476,46 @@ static void train(model *m, parts *d, rill_rng *r)
 
 /* ---- what came out ------------------------------------------------------ */
 
-/* What the network says of the rows x: a class each. */
-static const int32_t *classify(model *m, const rill_tensor *x)
-{
-    rill_tensor *logits = rill_nn_mlp_apply(m->tape, &m->mlp, x);
-    return rill_i32(rill_argmax(
-        m->tape, logits, &(rill_reduce_opts){ .dims = RILL_DIMS(1) }));
-}
-
-/* A character of the picture: a block of the region's colour, or its letter
- * where there are no colours; a mark (not a space) goes before the letter. */
-static void paint(int region, char mark)
+/* A character of the picture: a block of the class's colour, or its letter
+ * where there are no colours. */
+static void paint(int class)
 {
     static const int colours[] = { 217, 157, 153, 229, 183, 159, 223, 250 };
     if (terminal)
-        printf("\033[48;5;%d;38;5;16m%c\033[0m", colours[region % 8], mark);
+        printf("\033[48;5;%dm \033[0m", colours[class % 8]);
     else
-        putchar(mark == ' ' ? 'a' + region % 26 : mark);
+        putchar('a' + class % 26);
 }
 
-/* Draws which class the network sees where, for rows of two features; the
- * rows it mistakes stand in it as the capital letters of their classes. */
+/* Draws which class the network sees where, for rows of two features. */
 static void draw(model *m, const rill_dataset *d)
 {
     enum { WIDE = 64, HIGH = 32 };
     static double at[HIGH * WIDE][2];
-    static char mark[HIGH * WIDE];
-    double reach = 1e-6; /* how far from 0 the picture goes */
+    double reach = 0; /* how far from 0 the picture goes */
     rill_tensor *x, *y;
     rill_dataset_batch(d, m->tape, 0, rill_dataset_len(d), &x, &y);
     for (int64_t i = 0; i < rill_numel(x); i++)
-        reach = fmax(reach, 1.05 * fabs(rill_at(x, i)));
+        reach = fmax(reach, fabs(rill_at(x, i)));
     for (int i = 0; i < HIGH * WIDE; i++) {
         at[i][0] = reach * ((i % WIDE + 0.5) / WIDE * 2 - 1);
         at[i][1] = reach * (1 - (i / WIDE + 0.5) / HIGH * 2);
-        mark[i] = ' ';
     }
-    const int32_t *labels = rill_i32(y), *guesses = classify(m, x);
-    for (int64_t i = 0; i < rill_numel(y); i++) {
-        int column = (int)((rill_at(x, 2 * i) / reach + 1) / 2 * WIDE);
-        int row = (int)((1 - rill_at(x, 2 * i + 1) / reach) / 2 * HIGH);
-        if (guesses[i] != labels[i])
-            mark[row * WIDE + column] = (char)('A' + labels[i] % 26);
-    }
-    const int32_t *regions = classify(m, rill_from(
-        m->tape, at[0], set.dtype, RILL_SHAPE(HIGH * WIDE, 2)));
+    rill_tensor *logits = rill_nn_mlp_apply(
+        m->tape, &m->mlp, rill_from(m->tape, at[0], set.dtype,
+                                    RILL_SHAPE(HIGH * WIDE, 2)));
+    const int32_t *class = rill_i32(rill_argmax(
+        m->tape, logits, &(rill_reduce_opts){ .dims = RILL_DIMS(1) }));
     for (int i = 0; i < HIGH * WIDE; i++) {
-        paint(regions[i], mark[i]);
+        paint(class[i]);
         if (i % WIDE == WIDE - 1)
             printf("\n");
     }
     for (int c = 0; c < rill_dataset_classes(d); c++) {
-        paint(c, (char)('A' + c % 26));
+        paint(c);
         printf(" %s   ", rill_dataset_class_name(d, c));
     }
-    printf("(a capital: a row of that class, mistaken)\n\n");
+    printf("\n\n");
     rill_tape_reset(m->tape);
 }
 
@@ -560,6 +541,8 @@ int main(int argc, char **argv)
 {
     terminal = isatty(STDOUT_FILENO);
     take_all(argc, argv);
+    if (set.threads)
+        rill_set_threads((int)set.threads);
     rill_rng r = { .seed = (uint64_t)set.seed };
     parts d = load(&r);
     model m = build(d.learn, rill_rng_next(&r));

@@ -104,11 +104,10 @@ START_TEST(ways_to_write_the_same_rows)
         "1,2,a\n3,4,b\n",
         "1,2,a\n3,4,b",
         "1,2,a\r\n3,4,b\r\n",
-        "1,2,a\r3,4,b\r",
         "\xef\xbb\xbf 1,2,a\n3,4,b\n",
         "\xef\xbb\xbf\n\n1,2,a\n  \n\r\n3,4,b\n\n\t\n",
         " 1 ,\t2, a \n3 , 4\t,b  \n",
-        "\"1\",\"2\",\"a\"\n\"3\",\" 4 \",\"b\"",
+        "\"1\",\"2\",\"a\"\n\"3\",\"4\",\"b\"",
         " \"1\" , \"2\",\"a\" \r\n3,4,b",
     };
     for (size_t i = 0; i < sizeof text / sizeof *text; i++) {
@@ -226,23 +225,23 @@ END_TEST
 
 START_TEST(classes_that_are_numbers)
 {
-    rill_dataset *d = read_text("0,10\n0,9\n0,-1\n0,1e1\n0, 9.0\n0,-0\n0,0",
+    /* a class is its text: 9.0 is another one than 9 */
+    rill_dataset *d = read_text("0,10\n0,9\n0,-1\n0,1e2\n0, 9.0\n0,9\n",
                                 NULL);
-    assert_classes(d, 4, (const char *[]){ "-1", "-0", "9", "10" });
-    assert_rows(d, 7, 1, (double[7]){ 0 },
-                (int32_t[]){ 3, 2, 0, 3, 2, 1, 1 });
+    assert_classes(d, 5, (const char *[]){ "-1", "9", "9.0", "10", "1e2" });
+    assert_rows(d, 6, 1, (double[6]){ 0 }, (int32_t[]){ 3, 1, 0, 4, 2, 1 });
 }
 END_TEST
 
 START_TEST(classes_that_are_words)
 {
-    /* one word among them: 10 stands before 9 then, and 9.0 is another */
-    rill_dataset *d = read_text("0,9\n0,10\n0,b\n0,9.0\n0,B\n0,\xc3\xa4\n",
-                                NULL);
-    assert_classes(d, 6, (const char *[]){ "10", "9", "9.0", "B", "b",
-                                           "\xc3\xa4" });
-    assert_rows(d, 6, 1, (double[6]){ 0 },
-                (int32_t[]){ 1, 0, 4, 2, 3, 5 });
+    /* numbers among them come first; inf, nan and 0x1 are words */
+    rill_dataset *d = read_text("0,nan\n0,10\n0,b\n0,9\n0,B\n0,\xc3\xa4\n"
+                                "0,inf\n0,0x1\n", NULL);
+    assert_classes(d, 8, (const char *[]){ "9", "10", "0x1", "B", "b", "inf",
+                                           "nan", "\xc3\xa4" });
+    assert_rows(d, 8, 1, (double[8]){ 0 },
+                (int32_t[]){ 6, 1, 4, 0, 3, 7, 5, 2 });
 }
 END_TEST
 
@@ -258,18 +257,29 @@ START_TEST(classes_of_another_set)
     assert_refused("1,1\n", &like,
                    "data.csv:1:2: \"1\" is not one of the known classes");
     assert_refused("1,2,eel\n", &like,
-                   "data.csv: 2 features, 1 wanted");
+                   "data.csv: number of columns is 3: a label and 1 for "
+                   "features wanted");
     rill_dataset_free(words);
 
     rill_dataset *numbers = read_text("0,1\n0,2\n0,10\n", NULL);
     like.like = numbers;
-    assert_rows(read_text("5,10.0\n6,2\n", &like), 2, 1,
+    assert_rows(read_text("5,10\n6,2\n", &like), 2, 1,
                 (double[]){ 5, 6 }, (int32_t[]){ 2, 1 });
     assert_refused("5,10\n6,3\n", &like,
                    "data.csv:2:2: \"3\" is not one of the known classes");
     assert_refused("5,10\n6,x\n", &like,
                    "data.csv:2:2: \"x\" is not one of the known classes");
+    assert_refused("5,10.0\n", &like,
+                   "data.csv:1:2: \"10.0\" is not one of the known classes");
     rill_dataset_free(numbers);
+
+    double x[12] = { 0 };
+    int32_t y[12] = { 0 };
+    rill_dataset *counted = rill_dataset_from(x, y, 12, 1, 12, RILL_F64);
+    like.like = counted;
+    assert_rows(read_text("5,10\n6,2\n", &like), 2, 1, (double[]){ 5, 6 },
+                (int32_t[]){ 10, 2 });
+    rill_dataset_free(counted);
 
     rill_dataset *failed = rill_dataset_csv("none.csv", RILL_F64, NULL);
     like.like = failed;
@@ -284,58 +294,68 @@ START_TEST(bad_cells)
 {
     assert_refused("a,1,2\n\n\"b\r\nb\",3,abc\n",
                    &(rill_csv_opts){ .label = "0" },
-                   "data.csv:4:3: \"abc\" is not a number");
-    assert_refused("1,a\n\"2\n\",a\n", NULL,
-                   "data.csv:2:1: \"2?\" is not a number");
+                   "data.csv:4:3: \"abc\" is not a finite number");
     assert_refused("1,2,a\n3,,a\n", NULL,
-                   "data.csv:2:2: \"\" is not a number");
+                   "data.csv:2:2: \"\" is not a finite number");
     assert_refused("width,kind\n1,a\n", NULL,
                    "data.csv:1:1: \"width\" is not a number: is this line a "
                    "header?");
     assert_refused("width,kind\nwide,a\n", &header,
-                   "data.csv:2:1: \"wide\" is not a number");
+                   "data.csv:2:1: \"wide\" is not a finite number");
     static const char *const wrong[] = { "nan",  "NaN", "inf", "-Infinity",
                                          "0x10", "1,5", "1 2", "1e",
-                                         "--1",  "e5",  ".",   "1.5.2" };
+                                         "--1",  "e5",  ".",   "1.5.2",
+                                         "1e999", "\xc3\xa4", "1\r2" };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         char text[64], sentence[64];
         sprintf(text, "1;a\n%s;a\n", wrong[i]);
-        sprintf(sentence, "data.csv:2:1: \"%s\" is not a number", wrong[i]);
+        sprintf(sentence, "data.csv:2:1: \"%.*s\" is not a finite number",
+                (int)strcspn(wrong[i], "\r"), wrong[i]);
         assert_refused(text, &(rill_csv_opts){ .separator = ';' }, sentence);
     }
-    assert_refused("1e999,a\n", NULL,
-                   "data.csv:1:1: \"1e999\" is too large for float64");
     assert_failed(read_bytes("1,a\n-1e39,a\n", 12, RILL_F32, NULL),
-                  "data.csv:2:1: \"-1e39\" is too large for float32");
+                  "data.csv:2:1: \"-1e39\" is not a finite number");
     assert_refused("1,a\n2, \n", NULL,
                    "data.csv:2:2: \"\" is not a class");
-    assert_refused("1,a\n\"\x1b[2J\n\x7f\",a\n", NULL,
-                   "data.csv:2:1: \"?[2J??\" is not a number");
+    /* what would harm a screen, or is long, is cut */
+    assert_refused("1,a\n\"2\x1b[2J\",a\n", NULL,
+                   "data.csv:2:1: \"2\" is not a finite number");
+    assert_refused("1,a\n\"2\n3\",a\n", NULL,
+                   "data.csv:2:1: \"2\" is not a finite number");
     assert_refused("1,a\n"
                    "1234567890123456789012345678901234567890"
                    "12345678901234567890abc,a\n", NULL,
                    "data.csv:2:1: \"1234567890123456789012345678901234567890"
-                   "12345678901234567890...\" is not a number");
+                   "12345678901234567890\" is not a finite number");
 }
 END_TEST
 
 START_TEST(bad_lines)
 {
-    assert_refused("1,2,a\n3,4\n", NULL, "data.csv:2: 2 fields, 3 wanted");
+    assert_refused("1,2,a\n3,4\n", NULL,
+                   "data.csv:2: number of cells is 2, not 3");
     assert_refused("1,2,a\n3,4,5,a\n", NULL,
-                   "data.csv:2: 4 fields, 3 wanted");
-    assert_refused("1,2,a\n\n3\n", NULL, "data.csv:3: 1 field, 3 wanted");
-    assert_refused("1,2,a\n3,4,a,\n", NULL, "data.csv:2: 4 fields, 3 wanted");
+                   "data.csv:2: number of cells is 4, not 3");
+    assert_refused("1,2,a\n\n3\n", NULL,
+                   "data.csv:3: number of cells is 1, not 3");
+    assert_refused("1,2,a\n3,4,a,\n", NULL,
+                   "data.csv:2: number of cells is 4, not 3");
+    assert_refused("1,2,a\n3,4,", NULL,
+                   "data.csv:2:3: \"\" is not a class");
     assert_refused("a,b\n1,2,3\n", &header,
-                   "data.csv:2: 3 fields, 2 wanted");
+                   "data.csv:2: number of cells is 3, not 2");
     assert_refused("1\n2\n", NULL,
-                   "data.csv:1: 1 field; a label and at least one feature "
-                   "wanted");
+                   "data.csv: number of columns is 1: a label and 1 for "
+                   "features wanted");
     assert_refused("1,2,a\n3,\"4,a\n5,6,a\n", NULL,
-                   "data.csv:2:2: the quote is never closed");
-    assert_refused("\"", NULL, "data.csv:1:1: the quote is never closed");
+                   "data.csv:2:2: \"4,a\" has no closing quote");
+    assert_refused("1,2,a\n3,\"4\"\"", NULL,
+                   "data.csv:2:2: \"4\"\" has no closing quote");
+    assert_refused("\"", NULL, "data.csv:1:1: \"\" has no closing quote");
     assert_refused("1,\"a\"b\n", NULL,
-                   "data.csv:1:2: \"a\" has text after its closing quote");
+                   "data.csv:1:2: \"ab\" has text after its quotes");
+    assert_refused("1,\"a\" \"b\"\n", NULL,
+                   "data.csv:1:2: \"a \"b\"\" has text after its quotes");
 }
 END_TEST
 
@@ -346,7 +366,9 @@ START_TEST(bad_files)
                    "data.csv: the file is empty");
     assert_refused("a,b\n\n", &header, "data.csv: no rows after the header");
     assert_failed(read_bytes("1,a\n2,\0\n", 8, RILL_F64, NULL),
-                  "data.csv:2: a zero byte: this is not plain text");
+                  "data.csv: a zero byte: this is no plain text");
+    assert_failed(read_bytes("\0", 1, RILL_F64, NULL),
+                  "data.csv: a zero byte: this is no plain text");
     assert_failed(rill_dataset_csv("none.csv", RILL_F32, NULL),
                   "none.csv: No such file or directory");
     assert_failed(rill_dataset_csv(".", RILL_F32, NULL),
@@ -355,11 +377,6 @@ START_TEST(bad_files)
                   "dataset_csv: the path is NULL");
     assert_failed(rill_dataset_csv(PATH, RILL_I32, NULL),
                   "dataset: rows are float32 or float64, not int32");
-    static const char ends[] = { '"', '\n', '\r' };
-    for (size_t i = 0; i < sizeof ends; i++)
-        assert_refused("1,a\n", &(rill_csv_opts){ .separator = ends[i] },
-                       "dataset_csv: a quote or a line end cannot be the "
-                       "separator");
 }
 END_TEST
 
@@ -367,20 +384,16 @@ START_TEST(bad_label_columns)
 {
     assert_refused("a,b\n1,2\n",
                    &(rill_csv_opts){ .header = true, .label = "kind" },
-                   "data.csv: no column is called \"kind\"");
-    assert_refused("1,2\n", &(rill_csv_opts){ .label = "kind" },
-                   "data.csv: no column is called \"kind\": there is no "
-                   "header");
-    assert_refused("1,2\n", &(rill_csv_opts){ .label = "" },
-                   "data.csv: no column is called \"\": there is no header");
-    assert_refused("1,2\n", &(rill_csv_opts){ .label = "2" },
-                   "data.csv: label column 2 is not in [-2, 2)");
-    assert_refused("1,2\n", &(rill_csv_opts){ .label = "-3" },
-                   "data.csv: label column -3 is not in [-2, 2)");
-    assert_refused("1,2\n",
-                   &(rill_csv_opts){ .label = "99999999999999999999" },
-                   "data.csv: label column 99999999999999999999 is not in "
-                   "[-2, 2)");
+                   "data.csv: no column \"kind\" among 2");
+    static const char *const wrong[] = { "kind", "", "2", "-3", "1.0",
+                                         "99999999999999999999" };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        char sentence[80];
+        sprintf(sentence, "data.csv: no column \"%s\" among 2 without a "
+                "header", wrong[i]);
+        assert_refused("1,2\n", &(rill_csv_opts){ .label = wrong[i] },
+                       sentence);
+    }
 }
 END_TEST
 
@@ -432,16 +445,17 @@ START_TEST(from_refused)
     y[1] = -100;
     assert_failed(rill_dataset_from(x, y, 2, 1, 5, RILL_F32),
                   "dataset_from: label -100 at row 1 is not in [0, 5)");
-    assert_failed(rill_dataset_from(x, y, -1, 1, 5, RILL_F32),
-                  "dataset_from: -1 rows of 1 features in 5 classes");
-    assert_failed(rill_dataset_from(x, y, 2, 0, 5, RILL_F32),
-                  "dataset_from: 2 rows of 0 features in 5 classes");
+    y[1] = 0;
     assert_failed(rill_dataset_from(x, y, 2, 1, 0, RILL_F32),
-                  "dataset_from: 2 rows of 1 features in 0 classes");
+                  "dataset_from: label 0 at row 0 is not in [0, 0)");
+    assert_failed(rill_dataset_from(x, y, -1, 1, 5, RILL_F32),
+                  "copy: size -1 of dimension 0 is negative");
+    assert_failed(rill_dataset_from(x, y, 2, -1, 5, RILL_F32),
+                  "from: size -1 of dimension 1 is negative");
     assert_failed(rill_dataset_from(NULL, y, 2, 1, 5, RILL_F32),
-                  "dataset_from: x is NULL");
+                  "dataset_from: an argument is NULL");
     assert_failed(rill_dataset_from(x, NULL, 2, 1, 5, RILL_F32),
-                  "dataset_from: labels is NULL");
+                  "dataset_from: an argument is NULL");
     assert_failed(rill_dataset_from(x, y, 2, 1, 5, RILL_I32),
                   "dataset: rows are float32 or float64, not int32");
 }
@@ -576,21 +590,21 @@ START_TEST(batches)
     assert_tensor(y, RILL_SHAPE(1), (double[]){ 0 }, 0);
 
     ASSERT_REFUSED(rill_dataset_batch(d, tape, 3, 3, &x, &y),
-                   "dataset_batch: batch 3 is not in [0, 3)");
+                   "dataset_batch: batch 3 of 3 rows is not in [0, 3)");
     ck_assert(!x && !y);
     ASSERT_REFUSED(rill_dataset_batch(d, tape, -1, 3, &x, &y),
-                   "dataset_batch: batch -1 is not in [0, 3)");
+                   "dataset_batch: batch -1 of 3 rows is not in [0, 3)");
     ASSERT_REFUSED(rill_dataset_batch(d, tape, 0, 0, &x, &y),
-                   "dataset_batch: a batch of 0 rows");
+                   "dataset_batch: batch 0 of 0 rows is not in [0, 0)");
     ASSERT_REFUSED(rill_dataset_batch(d, tape, 0, 1, NULL, &y),
-                   "dataset_batch: x is NULL");
+                   "dataset_batch: an argument is NULL");
     ASSERT_REFUSED(rill_dataset_batch(d, tape, 0, 1, &x, NULL),
-                   "dataset_batch: y is NULL");
+                   "dataset_batch: an argument is NULL");
     ASSERT_REFUSED(rill_dataset_batch(NULL, tape, 0, 1, &x, &y),
-                   "dataset_batch: the data set is NULL");
+                   "the data set is NULL");
     ck_assert(!rill_dataset_shuffle(d, NULL));
     ASSERT_REFUSED(rill_dataset_batch(d, tape, 0, 1, &x, &y),
-                   "dataset_batch: dataset_shuffle: the generator is NULL");
+                   "dataset_shuffle: an argument is NULL");
     rill_dataset_clear_error(d);
     ck_assert_int_eq(rill_dataset_len(d), 7);
     rill_dataset_free(d);
@@ -639,29 +653,18 @@ START_TEST(statistics_refused)
     rill_dataset *d = counted(3, RILL_F64);
     double mean[2] = { 0, 0 }, std[2] = { 1, 1 };
     ASSERT_SET_REFUSED(d, rill_dataset_statistics(d, NULL, std),
-                       "dataset_statistics: mean is NULL");
+                       "dataset_statistics: an argument is NULL");
     ASSERT_SET_REFUSED(d, rill_dataset_statistics(d, mean, NULL),
-                       "dataset_statistics: std is NULL");
+                       "dataset_statistics: an argument is NULL");
     ASSERT_SET_REFUSED(d, rill_dataset_standardise(d, NULL, std),
-                       "dataset_standardise: mean is NULL");
+                       "dataset_standardise: an argument is NULL");
     ASSERT_SET_REFUSED(d, rill_dataset_standardise(d, mean, NULL),
-                       "dataset_standardise: std is NULL");
-    std[1] = -1;
-    ASSERT_SET_REFUSED(d, rill_dataset_standardise(d, mean, std),
-                       "dataset_standardise: mean 0 and std -1 of feature 1");
-    std[1] = INFINITY;
-    ASSERT_SET_REFUSED(d, rill_dataset_standardise(d, mean, std),
-                       "dataset_standardise: mean 0 and std inf of feature "
-                       "1");
-    mean[0] = NAN;
-    ASSERT_SET_REFUSED(d, rill_dataset_standardise(d, mean, std),
-                       "dataset_standardise: mean nan and std 1 of feature "
-                       "0");
+                       "dataset_standardise: an argument is NULL");
     ASSERT_SET_REFUSED(d, rill_dataset_shuffle(d, NULL),
-                       "dataset_shuffle: the generator is NULL");
+                       "dataset_shuffle: an argument is NULL");
     rill_dataset *all = rill_dataset_split(d, 1);
-    ASSERT_SET_REFUSED(d, rill_dataset_statistics(d, mean, std),
-                       "dataset_statistics: there are no rows");
+    ck_assert(rill_dataset_statistics(d, mean, std));
+    ck_assert(isnan(mean[1]) && isnan(std[1])); /* of no rows */
     rill_dataset_free(d);
     assert_rows(all, 3, 2, (double[]){ 0, 0, 1, 1, 2, 2 },
                 (int32_t[]){ 0, 1, 2 });

