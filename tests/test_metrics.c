@@ -103,7 +103,7 @@ START_TEST(print)
                              (const char *[]){ "oak", "\xc3\xa4sche",
                                                "willow" }),
                      "      predicted\n"
-                     "true   0   1   2  precision  recall\n"
+                     "true   0   1   2  precision  recall  class\n"
                      "   0  50   0   0     0.9434  1.0000  oak\n"
                      "   1   3  47   0     0.7966  0.9400  \xc3\xa4sche\n"
                      "   2   0  12   0        nan  0.0000  willow\n");

@@ -112,7 +112,9 @@ rill_nn_mlp rill_nn_mlp_new(rill_params *p, const char *name,
         snprintf(layer, sizeof layer, "%s.norm%d", name, i);
         m.norm[i] = rill_nn_layer_norm_new(p, layer, widths[i + 1]);
     }
-    return rill_params_error(p) ? (rill_nn_mlp){ 0 } : m;
+    if (rill_params_error(p))
+        m = (rill_nn_mlp){ .n = 0 };
+    return m;
 }
 
 /* The last layer's outputs, [..., last width], for x [..., widths[0]].

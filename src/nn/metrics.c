@@ -102,7 +102,7 @@ void rill_confusion_print(FILE *f, const int64_t *counts, int classes,
     fprintf(f, "      predicted\ntrue");
     for (int c = 0; c < n; c++)
         fprintf(f, "%*d", wide, c);
-    fprintf(f, "  precision  recall\n");
+    fprintf(f, "  precision  recall%s\n", names ? "  class" : "");
     for (int c = 0; c < n; c++) {
         fprintf(f, "%4d", c);
         for (int64_t p = 0; p < n; p++)
