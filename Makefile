@@ -89,9 +89,10 @@ $(BUILD)/bench/rill_bench: bench/rill_bench.c $(LIB)
 bench: $(BUILD)/bench/limit $(BUILD)/bench/rill_bench
 	@sh bench/run.sh $(BUILD)/bench $(BENCH)
 
-# Valgrind knows no AVX-512: the kernels run up to AVX2 there.
+# Valgrind knows no AVX-512, and 3.19's AVX2 loses NaNs and signs of zeros that
+# processors keep: the baseline kernels run there, the others under SAN=1.
 test-valgrind: all $(TESTS)
-	CK_FORK=no CK_DEFAULT_TIMEOUT=0 \
+	RILL_ISA=baseline CK_FORK=no CK_DEFAULT_TIMEOUT=0 \
 	RILL_RUN="valgrind -q --error-exitcode=9 --leak-check=full \
 	    --errors-for-leak-kinds=definite" \
 	    sh tests/run.sh $(BUILD)/tests $(notdir $(TESTS))

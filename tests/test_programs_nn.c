@@ -35,8 +35,9 @@ static rill_tensor *inputs(rill_dtype dtype, int64_t n, uint64_t seed)
 static rill_tensor *labels(int64_t n)
 {
     rill_tensor *y = rill_empty(tape, RILL_I32, RILL_SHAPE(n));
-    for (int32_t i = 0; i < n; i++)
-        ((int32_t *)rill_write(y))[i] = i % OUT;
+    int32_t *label = rill_write(y); /* NULL on a failed tape */
+    for (int32_t i = 0; label && i < n; i++)
+        label[i] = i % OUT;
     return y;
 }
 

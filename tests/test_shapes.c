@@ -446,11 +446,11 @@ START_TEST(embedding_refusals)
                    "embedding: weight is [5], [rows, width] is wanted");
     ASSERT_REFUSED(rill_embedding(tape, w, deep, NULL),
                    "embedding: indices are [1, 1, 1, 1, 1, 1, 1, 1]: no "
-                   "dimension is left for the width");
+                   "dimension is left to add");
     ASSERT_REFUSED(rill_embedding(tape, w, indices(at, RILL_SHAPE(4)), NULL),
-                   "embedding: index 7 at 3 is not in [0, 5)");
+                   "embedding: indices hold 7 at 3, which is not in [0, 5)");
     ASSERT_REFUSED(rill_embedding(tape, w, indices(low, RILL_SHAPE(1)), NULL),
-                   "embedding: index -1 at 0 is not in [0, 5)");
+                   "embedding: indices hold -1 at 0, which is not in [0, 5)");
     ASSERT_REFUSED(rill_embedding(tape, w, i, &(rill_embedding_opts){ &five }),
                    "embedding: padding_index 5 is not in [0, 5)");
     ASSERT_REFUSED(rill_embedding(tape, w, i,
@@ -482,15 +482,15 @@ START_TEST(one_hot)
                                             RILL_SHAPE(1, 1, 1, 1, 1, 1, 1,
                                                        1)), 3, RILL_F32),
                    "one_hot: labels are [1, 1, 1, 1, 1, 1, 1, 1]: no "
-                   "dimension is left for the classes");
+                   "dimension is left to add");
     ASSERT_REFUSED(rill_one_hot(tape, x, -1, RILL_F32),
                    "one_hot: classes -1 is negative");
     ASSERT_REFUSED(rill_one_hot(tape, indices(high, RILL_SHAPE(2)), 3,
                                 RILL_F32),
-                   "one_hot: label 3 at 1 is not in [0, 3)");
+                   "one_hot: labels hold 3 at 1, which is not in [0, 3)");
     ASSERT_REFUSED(rill_one_hot(tape, indices(low, RILL_SHAPE(1)), 3,
                                 RILL_F32),
-                   "one_hot: label -1 at 0 is not in [0, 3)");
+                   "one_hot: labels hold -1 at 0, which is not in [0, 3)");
     ASSERT_REFUSED(rill_one_hot(tape, x, 3, (rill_dtype)9),
                    "zeros: 9 is not a dtype");
 }

@@ -67,8 +67,9 @@ static const char *const libc[] = {
     "<pthread.h>", "<signal.h>", "<stdalign.h>", "<stdarg.h>",
     "<stdatomic.h>", "<stdbool.h>", "<stddef.h>", "<stdint.h>", "<stdio.h>",
     "<stdlib.h>", "<stdnoreturn.h>", "<string.h>", "<strings.h>",
-    "<sys/ioctl.h>", "<sys/mman.h>", "<sys/resource.h>", "<sys/stat.h>", "<sys/types.h>",
-    "<getopt.h>", "<termios.h>", "<time.h>", "<unistd.h>", NULL
+    "<sys/ioctl.h>", "<sys/mman.h>", "<sys/resource.h>", "<sys/stat.h>",
+    "<sys/types.h>", "<getopt.h>", "<termios.h>", "<time.h>", "<unistd.h>",
+    NULL
 };
 
 /* A room, and what its files may include beyond libc and, where own is set,

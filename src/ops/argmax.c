@@ -31,6 +31,6 @@ rill_tensor *rill_argmax(rill_tape *t, const rill_tensor *x,
                          const rill_reduce_opts *opts)
 {
     return rill_reduce_op(t, &argmax_op, argmax_kernels, x, opts, RILL_I32,
-                          false);
+                          0);
 }
 #endif

@@ -9,73 +9,49 @@
 
 enum { FEW_INPUTS = 8 };
 
-static bool backward_fits(rill_tape *t, const rill_node *n,
-                          const rill_tensor *g)
-{
-    if (g->dtype == n->output->dtype)
-        return true;
-    return rill_fail(t, "backward: a rule gave a %s gradient for a %s value",
-                     rill_dtype_name(g->dtype),
-                     rill_dtype_name(n->output->dtype));
-}
-
 /* Adds g to the gradient of n. */
-static bool backward_accumulate(rill_tape *t, rill_node *n,
+static void backward_accumulate(rill_tape *t, rill_node *n,
                                 const rill_tensor *g)
 {
-    if (!backward_fits(t, n, g))
-        return false;
-    if (!rill_shape_equal(&g->shape, &n->output->shape))
-        g = rill_sum_to(t, g, n->output->shape);
-    if (!g)
-        return false;
-    rill_tensor *sum = (rill_tensor *)(uintptr_t)g;
+    const rill_tensor *y = n->output;
+    if (g->dtype != y->dtype)
+        rill_fail(t, "backward: a rule gave a %s gradient for a %s value",
+                  rill_dtype_name(g->dtype), rill_dtype_name(y->dtype));
+    if (!rill_shape_equal(&g->shape, &y->shape))
+        g = rill_sum_to(t, g, y->shape);
     bool first = n->sweep != t->sweep;
+    if (t->failed)
+        return;
     if (!first && n->grad_owned) {
         rill_add_into(t, n->grad, g);
-        return true;
+        return;
     }
-    if (!first)
-        sum = rill_add(t, n->grad, g);
-    n->grad = sum;
+    n->grad = first ? (rill_tensor *)(uintptr_t)g : rill_add(t, n->grad, g);
     n->grad_owned = !first && !t->recording;
     n->sweep = t->sweep;
-    return sum;
 }
 
-/* Values that a rule is about to read must be those that the op read. */
-static bool backward_unchanged(rill_tape *t, const rill_node *n)
+/* Runs the rule of a node and hands on what it gives. */
+static void backward_node(rill_tape *t, const rill_node *n)
 {
-    for (int i = 0; i < n->n_inputs; i++) {
-        const rill_node *in = n->input[i].node;
-        if (in && in->output->variable && in->output->version != in->version)
-            return rill_fail(t, "backward: %s changed since this tape used "
-                                "it: reset first", rill_name(in->output));
-    }
-    return true;
-}
-
-static bool backward_node(rill_tape *t, const rill_node *n)
-{
-    const rill_tensor *few[FEW_INPUTS] = { NULL }, **gx = few;
-    if (!backward_unchanged(t, n))
-        return false;
-    if (n->n_inputs > FEW_INPUTS) {
+    const rill_tensor *few[FEW_INPUTS], **gx = few;
+    if (n->n_inputs > FEW_INPUTS)
         gx = rill_tape_alloc(t, (size_t)n->n_inputs * sizeof *gx);
-        for (int i = 0; gx && i < n->n_inputs; i++)
-            gx[i] = NULL;
+    for (int i = 0; gx && i < n->n_inputs; i++) {
+        const rill_node *in = n->input[i].node;
+        gx[i] = NULL;
+        /* the rule must read what the op read */
+        if (in && in->output->variable && in->output->version != in->version)
+            rill_fail(t, "backward: %s changed since this tape used it: "
+                      "reset first", rill_name(in->output));
     }
-    if (!gx)
-        return false;
+    if (t->failed)
+        return;
     bool fused = n->op->fused && !t->recording;
     (fused ? n->op->fused : n->op->backward)(t, n, n->grad, gx);
-    if (t->failed)
-        return false;
-    for (int i = 0; i < n->n_inputs; i++)
-        if (gx[i] && rill_node_wants(n, i) &&
-            !backward_accumulate(t, n->input[i].node, gx[i]))
-            return false;
-    return true;
+    for (int i = 0; i < n->n_inputs && !t->failed; i++)
+        if (gx[i] && rill_node_wants(n, i))
+            backward_accumulate(t, n->input[i].node, gx[i]);
 }
 
 static rill_tensor *backward_seed(rill_tape *t, const rill_tensor *loss,
@@ -105,35 +81,31 @@ static rill_tensor *backward_seed(rill_tape *t, const rill_tensor *loss,
 bool rill_backward(rill_tape *t, const rill_tensor *loss,
                    const rill_backward_opts *opts)
 {
-    static const rill_backward_opts none = { 0 };
-    if (!opts)
-        opts = &none;
+    const rill_backward_opts none = { 0 }, *o = opts ? opts : &none;
     if (!rill_usable(t, "backward", "the loss", loss))
         return false;
     rill_node *root = rill_node_of(t, loss);
     if (!root || !root->wants)
         return rill_fail(t, "backward: the loss depends on no parameter and "
                             "no watched tensor");
-    rill_tensor *seed = backward_seed(t, loss, opts->grad);
+    rill_tensor *seed = backward_seed(t, loss, o->grad);
     if (!seed)
         return false;
     bool was_recording = t->recording;
-    t->recording = opts->create_graph;
+    t->recording = o->create_graph;
     t->published = 0;
     t->sweep++;
     root->grad = seed;
     root->grad_owned = false;
     root->sweep = t->sweep;
-    bool ok = true;
-    for (int i = root->index; ok && i >= 0; i--) {
+    for (int i = root->index; !t->failed && i >= 0; i--) {
         const rill_node *n = t->nodes[i];
         if (n->sweep == t->sweep && n->op && n->wants)
-            ok = backward_node(t, n);
+            backward_node(t, n);
     }
     t->recording = was_recording;
-    if (ok)
-        t->published = t->sweep;
-    return ok;
+    t->published = t->failed ? 0 : t->sweep;
+    return !t->failed;
 }
 
 /* The gradient that the latest rill_backward found for x, any tensor of the

@@ -24,15 +24,9 @@ rill_tensor *rill_cast(rill_tape *t, const rill_tensor *x, rill_dtype dtype)
     rill_tensor *y = rill_empty(t, dtype, x->shape);
     for (int64_t i = 0; y && i < x->numel; i++) {
         double v = rill_at(x, i);
-        if (dtype == RILL_F32)
-            ((float *)y->data)[i] = (float)v;
-        else if (dtype == RILL_F64)
-            ((double *)y->data)[i] = v;
-        else if (trunc(v) >= INT32_MIN && trunc(v) <= INT32_MAX)
-            ((int32_t *)y->data)[i] = (int32_t)v;
-        else
+        if (!rill_set(y, i, dtype == RILL_I32 ? trunc(v) : v))
             return rill_fail(t, "cast: int32 cannot hold %g at %" PRId64, v,
                              i);
     }
-    return y ? rill_record(t, &cast_op, y, INPUTS(x), NULL) : NULL;
+    return rill_record(t, &cast_op, y, INPUTS(x), NULL);
 }

@@ -27,6 +27,12 @@ bool rill_usable_floats(rill_tape *t, const char *op, const char *name_a,
                         const rill_tensor *b);
 /* dim counted from 0, of a shape with ndim dimensions; -1 is refused */
 int rill_resolve_dim(rill_tape *t, const char *op, int dim, int ndim);
+/* The same of several, in place, none twice; marks them. */
+bool rill_resolve_dims(rill_tape *t, const char *op, rill_dims *dims,
+                       int ndim, bool *seen);
+/* Whether x is int32, each in [0, end), with a dimension left to add. */
+bool rill_usable_indices(rill_tape *t, const char *op, const char *name,
+                         const rill_tensor *x, int64_t end);
 
 /* A copy of an op's attributes on the tape. */
 void *rill_attrs(rill_tape *t, const void *attrs, size_t size);
@@ -86,10 +92,18 @@ typedef struct {
     const void *x;         /* a copy in another order where dims lie apart */
     rill_shape shape;      /* of the result */
     rill_shape kept_shape; /* the same with size 1 where it was reduced */
+    double divisor;        /* of a sum */
 } rill_reduction_view;
 
+/* What a reduction's kernel takes, besides rows of n elements or more. */
+enum {
+    RILL_OF_NOTHING = 1, /* rows of none */
+    RILL_COLUMNS = 2,    /* rows of [n, inner] with any inner */
+    RILL_OF_MEAN = 4     /* a divisor that is n, not 1 */
+};
+
 bool rill_reduce(rill_tape *t, const char *op, const rill_tensor *x,
-                 rill_dims dims, bool keepdim, bool rows,
+                 rill_dims dims, bool keepdim, int takes,
                  rill_reduction_view *v);
 
 /* Rows [from, to) of n elements each; of y as the kernel has it. */
@@ -101,7 +115,7 @@ rill_tensor *rill_reduce_op(rill_tape *t, const rill_op *op,
                             rill_row_kernel *const (*kernels)[2],
                             const rill_tensor *x,
                             const rill_reduce_opts *opts, rill_dtype dtype,
-                            bool empty);
+                            int takes);
 double rill_sum_all(rill_tape *t, const rill_tensor *x);
 
 /* ---- matrices ----------------------------------------------------------- */
@@ -131,6 +145,9 @@ bool rill_linear_into(rill_tape *t, const rill_tensor *weight,
 
 /* The data of x with its dims in another order, copied to y. */
 void rill_permute_copy(void *y, const rill_tensor *x, const int *order);
+/* Copies between part and what it is of whole: [start, ...) along dim. */
+void rill_slice_copy(const rill_tensor *whole, const rill_tensor *part,
+                     int dim, int64_t start, bool out_of);
 
 /* ---- losses ------------------------------------------------------------- */
 

@@ -44,9 +44,8 @@ static bool concat_shape(rill_tape *t, const rill_tensor **x, int n, int dim,
     return true;
 }
 
-/* The n tensors x joined along dim. x: one dtype, any, and one shape but for
- * dim. Errors: those of every op, naming the tensor; none given; mixed
- * dtypes; shapes that differ elsewhere; a dim out of range. */
+/* The n tensors x, one at least, joined along dim. x: one dtype, any, and one
+ * shape but for dim. */
 rill_tensor *rill_concat(rill_tape *t, const rill_tensor **x, int n, int dim)
 {
     rill_shape shape;
@@ -60,20 +59,9 @@ rill_tensor *rill_concat(rill_tape *t, const rill_tensor **x, int n, int dim)
     if (dim < 0 || !concat_shape(t, x, n, dim, &shape))
         return NULL;
     rill_tensor *y = rill_empty(t, x[0]->dtype, shape);
-    int *kept = rill_attrs(t, &dim, sizeof dim);
-    if (!y || !kept)
-        return NULL;
-    size_t outer = 1, row = rill_dtype_size(y->dtype);
-    for (int d = 0; d < dim; d++)
-        outer *= (size_t)shape.dim[d];
-    for (int d = dim + 1; d < shape.ndim; d++)
-        row *= (size_t)shape.dim[d];
-    char *to = y->data;
-    for (size_t o = 0; o < outer; o++)
-        for (int i = 0; i < n; i++) {
-            size_t run = row * (size_t)x[i]->shape.dim[dim];
-            memcpy(to, (const char *)x[i]->data + o * run, run);
-            to += run;
-        }
-    return rill_record(t, &concat_op, y, x, n, kept);
+    int64_t at = 0;
+    for (int i = 0; y && i < n; at += x[i++]->shape.dim[dim])
+        rill_slice_copy(y, x[i], dim, at, false);
+    return rill_record(t, &concat_op, y, x, n,
+                       rill_attrs(t, &dim, sizeof dim));
 }

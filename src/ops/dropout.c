@@ -48,8 +48,8 @@ static const rill_op dropout_op = { "dropout", "dx = dy mask",
 
 /* On a tape in training (rill_tape_train), x with elements dropped with
  * probability p and the rest divided by 1 - p; on any other, and for p = 0, x
- * itself. x: any shape, a float dtype. p = 1 gives zeros. (Srivastava et al.,
- * 2014.) Errors: those of every op; an int32 x; a p that is not in [0, 1]. */
+ * itself. x: any shape, a float dtype. p: in [0, 1]; 1 gives zeros.
+ * (Srivastava et al., 2014.) */
 rill_tensor *rill_dropout(rill_tape *t, const rill_tensor *x, double p)
 {
     if (!rill_usable_float(t, "dropout", "x", x))
@@ -66,8 +66,7 @@ rill_tensor *rill_dropout(rill_tape *t, const rill_tensor *x, double p)
         return NULL;
     KERNEL(dropout, t->isa, x->dtype)(&a, x->data, mask->data, y->data,
                                       (size_t)x->numel);
-    return rill_record(t, &dropout_op, y, INPUTS(x),
-                       mask);
+    return rill_record(t, &dropout_op, y, INPUTS(x), mask);
 }
 
 #endif

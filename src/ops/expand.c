@@ -15,19 +15,18 @@ static RULE(expand_backward)
 static const rill_op expand_op = { "expand", "dx = sum of dy over repeats",
                                    expand_backward, NULL, 0 };
 
-/* x broadcast to shape. x: a float dtype. Errors: those of every op; an int32
- * x; a shape that x does not broadcast to. */
+/* x, of a float dtype, broadcast to shape. */
 rill_tensor *rill_expand(rill_tape *t, const rill_tensor *x, rill_shape shape)
 {
     if (!rill_usable_float(t, "expand", "x", x) ||
-        !rill_shape_usable(t, "expand", &shape))
+        !rill_shape_usable(t, "expand", &shape, &(int64_t){ 0 }))
         return NULL;
     if (!rill_broadcasts(&x->shape, &shape))
         return rill_fail(t, "expand: x is %s, which does not broadcast to %s",
                          RILL_TEXT(x), RILL_SHAPE_TEXT(shape));
     rill_tensor *y = rill_map_to(t, shape, expand_kernels, INPUTS(x),
                                  x->dtype, NULL);
-    return y ? rill_record(t, &expand_op, y, INPUTS(x), NULL) : NULL;
+    return rill_record(t, &expand_op, y, INPUTS(x), NULL);
 }
 
 #endif

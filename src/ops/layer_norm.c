@@ -75,31 +75,26 @@ static const rill_op layer_norm_op = {
     layer_norm_backward, NULL, 0
 };
 
-/* Whether p, weight or bias, is NULL or has the last `dims` sizes of x. */
-static bool layer_norm_fits(rill_tape *t, const rill_tensor *x, int dims,
-                            const char *name, const rill_tensor *p)
+/* Whether p, weight or bias, is NULL or of the shape of a row. */
+static bool layer_norm_fits(rill_tape *t, const rill_tensor *x,
+                            const rill_shape *row, const char *name,
+                            const rill_tensor *p)
 {
-    rill_shape wanted = { .ndim = dims };
-    for (int d = 0; d < dims; d++)
-        wanted.dim[d] = x->shape.dim[x->shape.ndim - dims + d];
     if (!p)
         return true;
-    if (!rill_usable_float(t, "layer_norm", name, p) ||
-        !rill_same_dtype(t, "layer_norm", "x", x, name, p))
+    if (!rill_usable_floats(t, "layer_norm", "x", x, name, p))
         return false;
-    if (!rill_shape_equal(&p->shape, &wanted))
+    if (!rill_shape_equal(&p->shape, row))
         return rill_fail(t, "layer_norm: x is %s but %s is %s: %s is wanted",
                          RILL_TEXT(x), name, RILL_TEXT(p),
-                         RILL_SHAPE_TEXT(wanted));
+                         RILL_SHAPE_TEXT(*row));
     return true;
 }
 
 /* x normalised to mean 0 and variance 1 over its last dims, then times weight
  * plus bias. How many dims: opts->normalized_dims, or weight's, or 1. weight,
  * bias: of those dims' sizes and x's dtype; either may be NULL, for 1 and 0.
- * x: a float dtype. (Ba, Kiros and Hinton, 2016.) Errors: those of every op;
- * int32 or mixed dtypes; more dims than x has, or none; shapes that do not
- * fit; an eps that is negative or not finite. */
+ * x: a float dtype. (Ba, Kiros and Hinton, 2016.) */
 rill_tensor *rill_layer_norm(rill_tape *t, const rill_tensor *x,
                              const rill_tensor *weight,
                              const rill_tensor *bias,
@@ -118,22 +113,21 @@ rill_tensor *rill_layer_norm(rill_tape *t, const rill_tensor *x,
     if (!(o->eps >= 0) || isinf(o->eps))
         return rill_fail(t, "layer_norm: eps %g is not a positive number",
                          o->eps);
-    if (!layer_norm_fits(t, x, dims, "weight", weight) ||
-        !layer_norm_fits(t, x, dims, "bias", bias))
+    size_t n = 1;
+    rill_shape row = { .ndim = dims };
+    for (int d = 0; d < dims; d++)
+        n *= (size_t)(row.dim[d] = rill_dim(x, d - dims));
+    if (!layer_norm_fits(t, x, &row, "weight", weight) ||
+        !layer_norm_fits(t, x, &row, "bias", bias))
         return NULL;
     layer_norm_attrs a = { o->eps > 0 ? o->eps : 1e-5, dims };
     rill_tensor *y = rill_like(t, x);
-    void *kept = rill_attrs(t, &a, sizeof a);
-    if (!y || !kept)
-        return NULL;
-    size_t n = 1;
-    for (int d = 0; d < dims; d++)
-        n *= (size_t)x->shape.dim[x->shape.ndim - 1 - d];
     const void *in[] = { x->data, weight ? weight->data : NULL,
                          bias ? bias->data : NULL };
-    if (y->numel)
+    if (y && y->numel)
         rill_run_rows(KERNEL(layer_norm, t->isa, x->dtype), y->data, in,
-                      (size_t)x->numel / n, n, kept);
-    return rill_record(t, &layer_norm_op, y, INPUTS(x, weight, bias), kept);
+                      (size_t)x->numel / n, n, &a);
+    return rill_record(t, &layer_norm_op, y, INPUTS(x, weight, bias),
+                       rill_attrs(t, &a, sizeof a));
 }
 #endif

@@ -40,6 +40,6 @@ rill_tensor *rill_logsumexp(rill_tape *t, const rill_tensor *x,
                             const rill_reduce_opts *opts)
 {
     return rill_reduce_op(t, &logsumexp_op, logsumexp_kernels, x, opts,
-                          rill_dtype_of(x), true);
+                          rill_dtype_of(x), RILL_OF_NOTHING);
 }
 #endif

@@ -72,10 +72,7 @@ static rill_tensor *matmul_matrices(rill_tape *t, const rill_tensor *a,
     shape.dim[shape.ndim++] = g.m;
     shape.dim[shape.ndim++] = g.ldc = g.n;
     rill_tensor *y = rill_empty(t, a->dtype, shape);
-    void *kept = rill_attrs(t, o, sizeof *o);
-    if (!y || !kept)
-        return NULL;
-    int64_t count = y->numel ? y->numel / (g.m * g.n) : 0;
+    int64_t count = y && y->numel ? y->numel / (g.m * g.n) : 0;
     int64_t width = (int64_t)rill_dtype_size(a->dtype);
     for (int64_t i = 0; i < count; i++) {
         int64_t ia = matmul_batch(&batch, &a->shape, i);
@@ -86,26 +83,25 @@ static rill_tensor *matmul_matrices(rill_tape *t, const rill_tensor *a,
         if (!rill_gemm(t, "matmul", a->dtype, &g))
             return NULL;
     }
-    return rill_record(t, &matmul_op, y, INPUTS(a, b), kept);
+    return rill_record(t, &matmul_op, y, INPUTS(a, b),
+                       rill_attrs(t, o, sizeof *o));
 }
 
 /* a b. a: [..., M, K], or [K] as a row; b: [..., K, N], or [K] as a column;
- * with a transpose flag the last two are the other way round in memory. The
- * dimensions before them broadcast. Result [..., M, N], without the M or N
- * that a one-dimensional operand does not have (PyTorch's matmul). Errors:
- * those of every op; int32 or mixed dtypes; no dimension, or one with its
- * transpose flag set; inner sizes that differ; batches that do not
- * broadcast. */
+ * with a transpose flag, which a vector does not take, the last two are the
+ * other way round in memory. The dimensions before them broadcast. Result
+ * [..., M, N], without the M or N that a one-dimensional operand does not
+ * have (PyTorch's matmul). */
 rill_tensor *rill_matmul(rill_tape *t, const rill_tensor *a,
                          const rill_tensor *b, const rill_matmul_opts *opts)
 {
     const rill_matmul_opts none = { 0 }, *o = opts ? opts : &none;
     if (!rill_usable_floats(t, "matmul", "a", a, "b", b))
         return NULL;
-    bool row = a->shape.ndim == 1, column = b->shape.ndim == 1;
-    if (a->shape.ndim == 0 || b->shape.ndim == 0)
-        return rill_fail(t, "matmul: %s has no dimension",
-                         a->shape.ndim == 0 ? "a" : "b");
+    int na = a->shape.ndim, nb = b->shape.ndim;
+    bool row = na == 1, column = nb == 1;
+    if (na == 0 || nb == 0)
+        return rill_fail(t, "matmul: %s has no dimension", na ? "b" : "a");
     if ((row && o->transpose_a) || (column && o->transpose_b))
         return rill_fail(t, "matmul: a vector is not transposed");
     if (row)
@@ -116,11 +112,8 @@ rill_tensor *rill_matmul(rill_tape *t, const rill_tensor *a,
     if (!y || !(row || column))
         return y;
     rill_shape s = y->shape;
-    if (row) {
+    if (row)
         s.dim[s.ndim - 2] = s.dim[s.ndim - 1];
-        s.ndim--;
-    }
-    if (column)
-        s.ndim--;
+    s.ndim -= row + column;
     return rill_reshape(t, y, s);
 }

@@ -80,7 +80,7 @@ rill_tensor *rill_max(rill_tape *t, const rill_tensor *x,
                       const rill_reduce_opts *opts)
 {
     return rill_reduce_op(t, &max_op, max_kernels, x, opts, rill_dtype_of(x),
-                          false);
+                          0);
 }
 
 /* The smallest element over opts->dims; otherwise as rill_max. */
@@ -88,6 +88,6 @@ rill_tensor *rill_min(rill_tape *t, const rill_tensor *x,
                       const rill_reduce_opts *opts)
 {
     return rill_reduce_op(t, &min_op, min_kernels, x, opts, rill_dtype_of(x),
-                          false);
+                          0);
 }
 #endif

@@ -20,32 +20,24 @@ static void permute_row(char *y, const char *x, int64_t n, int64_t step,
 /* Copies x to y, whose dimension d is dimension order[d] of x. */
 void rill_permute_copy(void *y, const rill_tensor *x, const int *order)
 {
-    int ndim = x->shape.ndim;
-    int64_t stride[RILL_MAX_DIMS], step[RILL_MAX_DIMS] = { 1 };
-    int64_t size[RILL_MAX_DIMS] = { 1 }, at[RILL_MAX_DIMS] = { 0 };
-    int64_t s = 1, from = 0;
-    for (int d = ndim - 1; d >= 0 && x->numel; d--) {
+    int last = x->shape.ndim - 1;
+    size_t width = rill_dtype_size(x->dtype);
+    int64_t stride[RILL_MAX_DIMS] = { 1 }, s = 1;
+    int64_t n = last < 0 ? 1 : x->shape.dim[order[last]];
+    for (int d = last; d >= 0 && x->numel; d--) {
         stride[d] = s;
         s *= x->shape.dim[d];
     }
-    for (int d = 0; d < ndim && x->numel; d++) {
-        step[d] = stride[order[d]];
-        size[d] = x->shape.dim[order[d]];
-    }
-    int last = ndim ? ndim - 1 : 0;
-    size_t width = rill_dtype_size(x->dtype);
-    const char *in = x->data;
-    char *out = y;
-    for (int64_t i = 0; i < x->numel; i += size[last]) {
-        permute_row(out + (size_t)i * width, in + (size_t)from * width,
-                    size[last], step[last], width);
-        for (int d = last - 1; d >= 0; d--) { /* the next row: an odometer */
-            from += step[d];
-            if (++at[d] < size[d])
-                break;
-            from -= step[d] * at[d];
-            at[d] = 0;
+    for (int64_t i = 0; i < x->numel; i += n) {
+        int64_t row = i / n, from = 0;
+        for (int d = last - 1; d >= 0; d--) {
+            int64_t size = x->shape.dim[order[d]];
+            from += row % size * stride[order[d]];
+            row /= size;
         }
+        permute_row((char *)y + (size_t)i * width,
+                    (const char *)x->data + (size_t)from * width, n,
+                    last < 0 ? 1 : stride[order[last]], width);
     }
 }
 
@@ -62,8 +54,7 @@ static const rill_op permute_op = { "permute", "dx = dy in x's order",
                                     permute_backward, NULL, 0 };
 
 /* x with its dimension order.dim[d] as dimension d. x: any dtype; order
- * names each dimension once. Errors: those of every op; an order that does
- * not. */
+ * names each dimension once. */
 rill_tensor *rill_permute(rill_tape *t, const rill_tensor *x, rill_dims order)
 {
     if (!rill_usable(t, "permute", "x", x))
@@ -73,29 +64,19 @@ rill_tensor *rill_permute(rill_tape *t, const rill_tensor *x, rill_dims order)
         return rill_fail(t, "permute: x is %s but %d dims are given",
                          RILL_TEXT(x), order.n);
     bool seen[RILL_MAX_DIMS] = { false };
-    rill_shape shape = { .ndim = ndim };
-    for (int i = 0; i < ndim; i++) {
-        int d = rill_resolve_dim(t, "permute", order.dim[i], ndim);
-        if (d < 0)
-            return NULL;
-        if (seen[d])
-            return rill_fail(t, "permute: dim %d is given twice",
-                             order.dim[i]);
-        seen[d] = true;
-        order.dim[i] = d;
-        shape.dim[i] = x->shape.dim[d];
-    }
-    rill_tensor *y = rill_empty(t, x->dtype, shape);
-    void *kept = rill_attrs(t, &order, sizeof order);
-    if (!y || !kept)
+    if (!rill_resolve_dims(t, "permute", &order, ndim, seen))
         return NULL;
-    rill_permute_copy(y->data, x, order.dim);
+    rill_shape shape = { .ndim = ndim };
+    for (int d = 0; d < ndim; d++)
+        shape.dim[d] = x->shape.dim[order.dim[d]];
+    rill_tensor *y = rill_empty(t, x->dtype, shape);
+    if (y)
+        rill_permute_copy(y->data, x, order.dim);
     return rill_record(t, &permute_op, y, INPUTS(x),
-                       kept);
+                       rill_attrs(t, &order, sizeof order));
 }
 
-/* x with dimensions d0 and d1 swapped: a permute. Errors: those of every op;
- * a dim out of range. */
+/* x, of any dtype, with dimensions d0 and d1 swapped: a permute. */
 rill_tensor *rill_transpose(rill_tape *t, const rill_tensor *x, int d0,
                             int d1)
 {

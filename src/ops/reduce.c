@@ -2,72 +2,49 @@
  * rows [outer, n].
  *
  * Dimensions of size 1 do not matter. Where the reduced ones do not lie side
- * by side, or rows are wanted and they do not lie last, the data is copied
- * once with them at the end. */
+ * by side, or do not lie last and the kernel does not take that, the data is
+ * copied once with them at the end. */
 #include "common.h"
 
-static bool reduce_dims(rill_tape *t, const char *op, const rill_tensor *x,
-                        const rill_dims *dims, bool *reduced)
-{
-    int ndim = x->shape.ndim;
-    if (dims->n < 0 || dims->n > RILL_MAX_DIMS)
-        return rill_fail(t, "%s: %d dims are not in [0, %d]", op, dims->n,
-                         RILL_MAX_DIMS);
-    for (int d = 0; d < ndim; d++)
-        reduced[d] = dims->n == 0;
-    for (int i = 0; i < dims->n; i++) {
-        int d = rill_resolve_dim(t, op, dims->dim[i], ndim);
-        if (d < 0)
-            return false;
-        if (reduced[d])
-            return rill_fail(t, "%s: dim %d is given twice", op,
-                             dims->dim[i]);
-        reduced[d] = true;
-    }
-    return true;
-}
-
-/* Fills in v for a reduction of x over dims (none given: over all), as rows
- * where they are wanted. False with an error for a dim that is out of range
- * or given twice, or when memory ran out. */
+/* Fills in v for a reduction of x over dims (none given: over all), as the
+ * kernel takes it. False with an error for a dim that is out of range or
+ * given twice, or when memory ran out. */
 bool rill_reduce(rill_tape *t, const char *op, const rill_tensor *x,
-                 rill_dims dims, bool keepdim, bool rows,
+                 rill_dims dims, bool keepdim, int takes,
                  rill_reduction_view *v)
 {
-    bool reduced[RILL_MAX_DIMS];
-    if (!reduce_dims(t, op, x, &dims, reduced))
+    bool reduced[RILL_MAX_DIMS] = { false }, inside = false;
+    int order[RILL_MAX_DIMS], kept = 0, runs = 0, ndim = x->shape.ndim;
+    if (dims.n < 0 || dims.n > RILL_MAX_DIMS)
+        return rill_fail(t, "%s: %d dims are not in [0, %d]", op, dims.n,
+                         RILL_MAX_DIMS);
+    if (!rill_resolve_dims(t, op, &dims, ndim, reduced))
         return false;
-    *v = (rill_reduction_view){ .outer = 1, .n = 1, .inner = 1,
-                                .x = x->data };
-    int order[RILL_MAX_DIMS], n_kept = 0, runs = 0, ndim = x->shape.ndim;
-    bool inside = false;
-    v->kept_shape.ndim = ndim;
+    *v = (rill_reduction_view){ 1, 1, 1, .x = x->data,
+                                .kept_shape = x->shape };
     for (int d = 0; d < ndim; d++) {
         int64_t size = x->shape.dim[d];
-        v->kept_shape.dim[d] = reduced[d] ? 1 : size;
-        if (!reduced[d]) {
-            order[n_kept++] = d;
+        reduced[d] |= dims.n == 0;
+        if (reduced[d]) {
+            v->kept_shape.dim[d] = 1;
+        } else {
+            order[kept++] = d;
             v->shape.dim[v->shape.ndim++] = size;
         }
         if (size == 1)
             continue;
-        if (reduced[d]) {
-            runs += !inside;
-            v->n *= (size_t)size;
-        } else if (runs == 0) {
-            v->outer *= (size_t)size;
-        } else {
-            v->inner *= (size_t)size;
-        }
+        runs += reduced[d] && !inside;
         inside = reduced[d];
+        *(inside ? &v->n : runs ? &v->inner : &v->outer) *= (size_t)size;
     }
+    v->divisor = takes & RILL_OF_MEAN ? (double)v->n : 1;
     if (keepdim)
         v->shape = v->kept_shape;
-    if (runs < 2 && (!rows || v->inner == 1))
+    if (runs < 2 && (v->inner == 1 || takes & RILL_COLUMNS))
         return true;
     for (int d = 0; d < ndim; d++)
         if (reduced[d])
-            order[n_kept++] = d;
+            order[kept++] = d;
     void *copy = rill_tape_alloc(t, (size_t)x->numel *
                                         rill_dtype_size(x->dtype));
     if (!copy)
@@ -103,32 +80,31 @@ void rill_run_rows(rill_row_kernel *kernel, void *y, const void *const *x,
 }
 
 /* An op that makes one element of each row: checks, computes, records. The
- * node keeps the result's shape with reduced dims as 1. dtype: the result's;
- * of a row of nothing there is none, unless empty says otherwise. */
+ * node keeps the result's shape with reduced dims as 1. dtype: the result's.
+ * The kernel's attrs are the view. */
 rill_tensor *rill_reduce_op(rill_tape *t, const rill_op *op,
                             rill_row_kernel *const (*kernels)[2],
                             const rill_tensor *x,
                             const rill_reduce_opts *opts, rill_dtype dtype,
-                            bool empty)
+                            int takes)
 {
     rill_reduce_opts all = { .keepdim = false };
     rill_reduction_view v;
     if (!opts)
         opts = &all;
     if (!rill_usable_float(t, op->name, "x", x) ||
-        !rill_reduce(t, op->name, x, opts->dims, opts->keepdim, true, &v))
+        !rill_reduce(t, op->name, x, opts->dims, opts->keepdim, takes, &v))
         return NULL;
-    if (v.n == 0 && !empty)
+    if (v.n == 0 && !(takes & RILL_OF_NOTHING))
         return rill_fail(t, "%s: x is %s: there is no %s of nothing",
                          op->name, RILL_TEXT(x), op->name);
     if (dtype == RILL_I32 && v.n > INT32_MAX)
         return rill_fail(t, "%s: x is %s: int32 does not count %zu elements",
                          op->name, RILL_TEXT(x), v.n);
     rill_tensor *y = rill_empty(t, dtype, v.shape);
-    void *kept = rill_attrs(t, &v.kept_shape, sizeof v.kept_shape);
-    if (!y || !kept)
-        return NULL;
-    rill_run_rows(kernels[t->isa][x->dtype], y->data, &v.x, v.outer, v.n,
-                  NULL);
-    return rill_record(t, op, y, INPUTS(x), kept);
+    if (y)
+        rill_run_rows(kernels[t->isa][x->dtype], y->data, &v.x, v.outer,
+                      v.n * v.inner, &v);
+    return rill_record(t, op, y, INPUTS(x),
+                       rill_attrs(t, &v.kept_shape, sizeof v.kept_shape));
 }

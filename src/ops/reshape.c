@@ -31,8 +31,7 @@ static bool reshape_infer(const rill_tensor *x, rill_shape *shape)
 }
 
 /* x as shape, in which one size may be -1: it is inferred. x: any dtype. The
- * result shares the memory of x. Errors: those of every op; more than eight
- * dims; another number of elements. */
+ * result shares the memory of x. */
 rill_tensor *rill_reshape(rill_tape *t, const rill_tensor *x,
                           rill_shape shape)
 {
@@ -47,7 +46,5 @@ rill_tensor *rill_reshape(rill_tape *t, const rill_tensor *x,
                          "not make %s", RILL_TEXT(x), x->numel,
                          RILL_SHAPE_TEXT(wanted));
     rill_tensor *y = rill_tensor_over(t, x->data, x->dtype, shape);
-    return y ? rill_record(t, &reshape_op, y, INPUTS(x),
-                           NULL)
-             : NULL;
+    return rill_record(t, &reshape_op, y, INPUTS(x), NULL);
 }

@@ -6,23 +6,20 @@
 typedef struct {
     int dim;
     int64_t start, end;
-    rill_shape whole; /* of x */
 } slice_attrs;
 
-/* Copies between a slice and the part of the whole that it is. */
-static void slice_copy(const slice_attrs *a, char *whole, char *part,
-                       size_t width, bool out_of)
+void rill_slice_copy(const rill_tensor *whole, const rill_tensor *part,
+                     int dim, int64_t start, bool out_of)
 {
-    size_t outer = 1, row = width;
-    for (int d = 0; d < a->dim; d++)
-        outer *= (size_t)a->whole.dim[d];
-    for (int d = a->dim + 1; d < a->whole.ndim; d++)
-        row *= (size_t)a->whole.dim[d];
-    size_t step = row * (size_t)a->whole.dim[a->dim];
-    size_t run = row * (size_t)(a->end - a->start);
-    whole += row * (size_t)a->start;
-    for (size_t o = 0; o < outer; o++, whole += step, part += run)
-        memcpy(out_of ? part : whole, out_of ? whole : part, run);
+    size_t outer = 1, row = rill_dtype_size(whole->dtype);
+    for (int d = 0; d < whole->shape.ndim; d++)
+        *(d < dim ? &outer : &row) *=
+            d == dim ? 1 : (size_t)whole->shape.dim[d];
+    size_t step = row * (size_t)whole->shape.dim[dim];
+    size_t run = row * (size_t)part->shape.dim[dim];
+    char *w = (char *)whole->data + row * (size_t)start, *p = part->data;
+    for (size_t o = 0; o < outer; o++, w += step, p += run)
+        memcpy(out_of ? p : w, out_of ? w : p, run);
 }
 
 static RULE(slice_pad_backward)
@@ -37,10 +34,10 @@ static const rill_op pad_op = { "pad", "dx = dy[start:end]",
 static RULE(slice_backward)
 {
     const slice_attrs *a = rill_node_attrs(n);
-    rill_tensor *g = rill_zeros(t, gy->dtype, a->whole);
+    rill_tensor *g = rill_zeros(t, gy->dtype, rill_node_input(n, 0)->shape);
     if (!g)
         return;
-    slice_copy(a, g->data, gy->data, rill_dtype_size(gy->dtype), false);
+    rill_slice_copy(g, gy, a->dim, a->start, false);
     gx[0] = rill_record(t, &pad_op, g, &gy, 1, a);
 }
 
@@ -57,7 +54,7 @@ static int64_t slice_bound(int64_t i, int64_t size)
 
 /* x[start:end] along dim, as in Python: a negative bound counts from the end,
  * one beyond an end is taken for that end, and an end before start gives
- * size 0. x: any dtype. Errors: those of every op; a dim out of range. */
+ * size 0. x: any dtype. */
 rill_tensor *rill_slice(rill_tape *t, const rill_tensor *x, int dim,
                         int64_t start, int64_t end)
 {
@@ -66,18 +63,15 @@ rill_tensor *rill_slice(rill_tape *t, const rill_tensor *x, int dim,
     dim = rill_resolve_dim(t, "slice", dim, x->shape.ndim);
     if (dim < 0)
         return NULL;
-    slice_attrs a = { .dim = dim, .whole = x->shape,
-                      .start = slice_bound(start, x->shape.dim[dim]),
-                      .end = slice_bound(end, x->shape.dim[dim]) };
+    slice_attrs a = { dim, slice_bound(start, x->shape.dim[dim]),
+                      slice_bound(end, x->shape.dim[dim]) };
     if (a.end < a.start)
         a.end = a.start;
     rill_shape shape = x->shape;
     shape.dim[dim] = a.end - a.start;
     rill_tensor *y = rill_empty(t, x->dtype, shape);
-    slice_attrs *kept = rill_attrs(t, &a, sizeof a);
-    if (!y || !kept)
-        return NULL;
-    slice_copy(kept, x->data, y->data, rill_dtype_size(x->dtype), true);
+    if (y)
+        rill_slice_copy(x, y, dim, a.start, true);
     return rill_record(t, &slice_op, y, INPUTS(x),
-                       kept);
+                       rill_attrs(t, &a, sizeof a));
 }

@@ -33,30 +33,26 @@ static void FN(sum_columns)(const REAL *x, REAL *y, size_t n, size_t inner,
     }
 }
 
-static void FN(sum)(const rill_reduction_view *v, double divisor, void *out)
+static void FN(sum)(void *out, const void *const *in, size_t from, size_t to,
+                    size_t n, const void *attrs)
 {
-    const REAL *x = v->x;
-    REAL *y = out;
-    for (size_t o = 0; o < v->outer; o++) {
+    const rill_reduction_view *v = attrs;
+    const REAL *x = (const REAL *)in[0] + from * n;
+    REAL *y = (REAL *)out + from * v->inner;
+    for (size_t r = from; r < to; r++, x += n, y += v->inner) {
         double s;
         if (v->inner != 1) {
-            FN(sum_columns)(x + o * v->n * v->inner, y + o * v->inner, v->n,
-                            v->inner, divisor);
+            FN(sum_columns)(x, y, v->n, v->inner, v->divisor);
             continue;
         }
-        FN(sum_all)(x + o * v->n, v->n, &s);
-        y[o] = (REAL)(s / divisor);
+        FN(sum_all)(x, n, &s);
+        *y = (REAL)(s / v->divisor);
     }
 }
 
 #else
 KERNELS(sum)
 KERNELS(sum_all)
-
-typedef struct {
-    rill_shape kept;
-    double divisor;
-} sum_attrs;
 
 /* Every element of x, added up in double. */
 double rill_sum_all(rill_tape *t, const rill_tensor *x)
@@ -68,54 +64,37 @@ double rill_sum_all(rill_tape *t, const rill_tensor *x)
 
 static RULE(sum_backward)
 {
-    const sum_attrs *a = rill_node_attrs(n);
-    if (a->divisor != 1)
-        gy = rill_scale(t, gy, 1 / a->divisor);
-    gx[0] = rill_expand(t, rill_reshape(t, gy, a->kept),
+    const rill_shape *kept = rill_node_attrs(n);
+    gx[0] = rill_expand(t, rill_reshape(t, gy, *kept),
                         rill_node_input(n, 0)->shape);
+}
+
+static RULE(mean_backward)
+{
+    double share = (double)gy->numel / (double)rill_node_input(n, 0)->numel;
+    sum_backward(t, n, rill_scale(t, gy, share), gx);
 }
 
 static const rill_op sum_op = { "sum", "dx = dy at every element summed",
                                 sum_backward, NULL, 0 };
 static const rill_op mean_op = { "mean", "dx = dy / n at every element",
-                                 sum_backward, NULL, 0 };
-
-static rill_tensor *sum_over(rill_tape *t, const rill_op *op,
-                             const rill_tensor *x,
-                             const rill_reduce_opts *opts)
-{
-    static const rill_reduce_opts none = { { 0, { 0 } }, false };
-    rill_reduction_view v;
-    if (!opts)
-        opts = &none;
-    if (!rill_usable_float(t, op->name, "x", x) ||
-        !rill_reduce(t, op->name, x, opts->dims, opts->keepdim, false,
-                     &v))
-        return NULL;
-    sum_attrs a = { v.kept_shape, op == &mean_op ? (double)v.n : 1 };
-    rill_tensor *y = rill_empty(t, x->dtype, v.shape);
-    void *kept = rill_attrs(t, &a, sizeof a);
-    if (!y || !kept)
-        return NULL;
-    KERNEL(sum, t->isa, x->dtype)(&v, a.divisor, y->data);
-    return rill_record(t, op, y, INPUTS(x), kept);
-}
+                                 mean_backward, NULL, 0 };
 
 /* The sum over opts->dims. x: any shape, a float dtype; the sum of nothing
- * is 0. Errors: those of every op; an int32 x; a dim out of range or given
- * twice. */
+ * is 0. Also an error: a dim given twice. */
 rill_tensor *rill_sum(rill_tape *t, const rill_tensor *x,
                       const rill_reduce_opts *opts)
 {
-    return sum_over(t, &sum_op, x, opts);
+    return rill_reduce_op(t, &sum_op, sum_kernels, x, opts, rill_dtype_of(x),
+                          RILL_OF_NOTHING | RILL_COLUMNS);
 }
 
-/* The mean over opts->dims. x: any shape, a float dtype; the mean of nothing
- * is NaN. Errors: those of rill_sum. */
+/* The mean over opts->dims; of nothing it is NaN. Otherwise as rill_sum. */
 rill_tensor *rill_mean(rill_tape *t, const rill_tensor *x,
                        const rill_reduce_opts *opts)
 {
-    return sum_over(t, &mean_op, x, opts);
+    return rill_reduce_op(t, &mean_op, sum_kernels, x, opts, rill_dtype_of(x),
+                          RILL_OF_NOTHING | RILL_COLUMNS | RILL_OF_MEAN);
 }
 
 #endif

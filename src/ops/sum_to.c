@@ -2,12 +2,11 @@
  * adjoint of expand. Composed of sum and reshape. */
 #include "common.h"
 
-/* x brought back to shape. Errors: those of every op; an int32 x; a shape
- * that does not broadcast to x's. */
+/* x, of a float dtype, brought back to shape, which broadcasts to x's. */
 rill_tensor *rill_sum_to(rill_tape *t, const rill_tensor *x, rill_shape shape)
 {
     if (!rill_usable_float(t, "sum_to", "x", x) ||
-        !rill_shape_usable(t, "sum_to", &shape))
+        !rill_shape_usable(t, "sum_to", &shape, &(int64_t){ 0 }))
         return NULL;
     if (!rill_broadcasts(&shape, &x->shape))
         return rill_fail(t, "sum_to: %s does not broadcast to x's %s",

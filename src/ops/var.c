@@ -1,7 +1,7 @@
 /* var: y = sum (x - mean)^2 / (n - correction) over chosen dims, n elements
  * each; made of other ops. What is left of the mean by its rounding is taken
- * off as well, so that a large mean costs no digits. Where n <= correction the divisor is 0, as PyTorch's is,
- * and y infinite or NaN. */
+ * off as well, so that a large mean costs no digits. Where n <= correction
+ * the divisor is 0, as PyTorch's is, and y infinite or NaN. */
 #include "common.h"
 
 /* The variance over opts->dims, the sum of squares divided by n -
@@ -18,7 +18,7 @@ rill_tensor *rill_var(rill_tape *t, const rill_tensor *x,
     if (!isfinite(o->correction))
         return rill_fail(t, "var: correction %g is not finite",
                          o->correction);
-    if (!rill_reduce(t, "var", x, o->dims, o->keepdim, false, &v))
+    if (!rill_reduce(t, "var", x, o->dims, o->keepdim, RILL_COLUMNS, &v))
         return NULL;
     rill_reduce_opts over = { .dims = o->dims, .keepdim = true };
     rill_tensor *d = rill_sub(t, x, rill_mean(t, x, &over));

@@ -33,16 +33,15 @@ static const rill_op where_op = {
 rill_tensor *rill_where(rill_tape *t, const rill_tensor *mask,
                         const rill_tensor *a, const rill_tensor *b)
 {
-    static const char op[] = "where";
-    if (!rill_usable(t, op, "mask", mask) ||
-        !rill_usable_floats(t, op, "a", a, "b", b))
+    if (!rill_usable(t, "where", "mask", mask) ||
+        !rill_usable_floats(t, "where", "a", a, "b", b))
         return NULL;
     if (mask->dtype != RILL_I32)
-        return rill_fail(t, "%s: mask is %s, int32 is wanted", op,
+        return rill_fail(t, "where: mask is %s, int32 is wanted",
                          rill_dtype_name(mask->dtype));
-    rill_tensor *y = rill_map(t, op, where_kernels, INPUTS(mask, a, b),
+    rill_tensor *y = rill_map(t, "where", where_kernels, INPUTS(mask, a, b),
                               a->dtype, NULL);
-    return y ? rill_record(t, &where_op, y, INPUTS(mask, a, b), NULL) : NULL;
+    return rill_record(t, &where_op, y, INPUTS(mask, a, b), NULL);
 }
 
 #endif

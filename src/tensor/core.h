@@ -29,7 +29,8 @@ struct rill_node {
     const rill_op *op; /* NULL: a leaf */
     const rill_tensor *output;
     const void *attrs;
-    int index;        /* in the tape's list */
+    rill_node *next;  /* in a list of the tape's leaves */
+    int index;        /* in the tape's list of nodes */
     bool wants;       /* a leaf that learns lies below it */
     uint32_t version; /* of a variable, when first used */
     rill_tensor *grad;
@@ -43,6 +44,7 @@ struct rill_node {
 };
 
 typedef struct rill_block rill_block;
+enum { RILL_LEAVES = 128 };
 
 struct rill_tape {
     rill_tape_opts opts;
@@ -57,22 +59,13 @@ struct rill_tape {
     size_t bytes, peak;
     rill_node **nodes;
     int n_nodes, cap_nodes;
-    struct rill_leaf {
-        const rill_tensor *variable;
-        rill_node *node;
-        uint64_t epoch; /* an entry of another epoch is free */
-    } *leaves;          /* open addressing, a power of two */
-    int n_leaves, cap_leaves;
+    rill_node *leaves[RILL_LEAVES]; /* lists of variables' nodes, by hash */
     bool failed, warned;
     char error[512], warning[512];
 };
 
-/* What rill_fail and the objects without a tape have in common: the first
- * sentence is kept. */
-#define RILL_ERROR_SIZE sizeof(((rill_tape *)0)->error)
-
-bool rill_shape_numel(const rill_shape *s, int64_t *numel); /* or overflow */
-bool rill_shape_usable(rill_tape *t, const char *who, const rill_shape *s);
+bool rill_shape_usable(rill_tape *t, const char *who, const rill_shape *s,
+                       int64_t *numel); /* or an error stands on the tape */
 bool rill_shape_equal(const rill_shape *a, const rill_shape *b);
 const char *rill_shape_text(const rill_shape *s, char *buffer, size_t size);
 size_t rill_dtype_size(rill_dtype dtype);
@@ -81,7 +74,9 @@ size_t rill_dtype_size(rill_dtype dtype);
 rill_tensor *rill_tensor_over(rill_tape *t, void *data, rill_dtype dtype,
                               rill_shape shape);
 
-rill_node *rill_tape_leaf(rill_tape *t, const rill_tensor *variable);
+/* A float or an int32 from a double; false where an int32 cannot hold it. */
+bool rill_set(rill_tensor *x, int64_t i, double v);
+
 rill_node *rill_node_of(rill_tape *t, const rill_tensor *x); /* or NULL */
 
 bool rill_wants(rill_tape *t, const rill_tensor *x); /* a gradient, here */

@@ -17,7 +17,8 @@
  * for the few kernels that name vectors. SIMD says that the iterations of
  * the next loop are independent (or add up as said: clang starts a max from
  * -FLT_MAX, not -infinity); it adds no fast-math.
- * kernel_math.h gives every instance exp, log and their kin as FN(math_exp). */
+ * kernel_math.h gives each instance exp, log and their kin as FN(math_exp).
+ */
 #include "core.h"
 
 #include <math.h>

@@ -17,21 +17,14 @@ enum { ISA_COUNT = sizeof isa_names / sizeof *isa_names };
 
 static int isa_of_cpu(void)
 {
+    int isa = 0;
 #ifdef __x86_64__
-    /* clang 14 does not know the levels by name: ask feature by feature */
-    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") ||
-        !__builtin_cpu_supports("bmi2"))
-        return 0;
-    if (!__builtin_cpu_supports("avx512f") ||
-        !__builtin_cpu_supports("avx512dq") ||
-        !__builtin_cpu_supports("avx512bw") ||
-        !__builtin_cpu_supports("avx512vl") ||
-        !__builtin_cpu_supports("avx512cd"))
-        return 1;
-    return 2;
-#else
-    return 0;
+#define HAS __builtin_cpu_supports /* clang 14 has no levels by name */
+    isa += HAS("avx2") && HAS("fma") && HAS("bmi2");
+    isa += isa && HAS("avx512f") && HAS("avx512dq") && HAS("avx512bw") &&
+           HAS("avx512vl") && HAS("avx512cd");
 #endif
+    return isa;
 }
 
 /* The best instruction set that this processor has and that RILL_ISA, when

@@ -123,19 +123,6 @@ MATH REAL FN(math_exp)(REAL x)
     return FN(math_exp_times)(x > EXP_HIGH ? EXP_HIGH : x, 1);
 }
 
-/* e^x - 1 = 2 (2^(k-1) w + (2^(k-1) - 1/2)): the bracket is exact or far below
- * rounding, and for k = 0, around x = 0, it is 0. */
-MATH REAL FN(math_expm1)(REAL x)
-{
-    BITS k;
-    REAL a = x < -40 ? -40 : x; /* there it is -1 long since */
-    a = a > EXP_HIGH ? EXP_HIGH : a;
-    REAL w = FN(math_exp_split)(a, 0, &k);
-    REAL s = FN(math_real)((k - BIAS - 1) << MANTISSA);
-    REAL y = (s * w + (s - (REAL)0.5)) * 2;
-    return FN(math_abs)(x) < PICK(0x1p-30, 0x1p-60) ? x : y;
-}
-
 /* a + a^3 P(a^2) up to 0.55, from where on 1 - 2 e^-2a / (1 + e^-2a) is
  * better than 1/2 and loses nothing in the subtraction. */
 MATH REAL FN(math_tanh)(REAL x)
@@ -301,13 +288,6 @@ MATH double FN(math_normal_tail)(REAL a, double m)
                            0x1.247406d62f39ap-29)) /
              (a + 1.25);
     return FN(math_gauss)(a, m);
-}
-
-/* e^(-x^2 / 2) / sqrt(2 pi) */
-MATH REAL FN(math_normal_pdf)(REAL x)
-{
-    return (REAL)FN(math_gauss)(FN(math_normal_clamp)(x),
-                                0x1.9884533d43651p-2);
 }
 
 /* (1 + erf(x / sqrt 2)) / 2, which is erfc(-x / sqrt 2) / 2 */

@@ -30,7 +30,8 @@ bool rill_usable(rill_tape *t, const char *op, const char *argument,
     return true;
 }
 
-static rill_node *tape_node(rill_tape *t, int n_inputs)
+static rill_node *tape_node(rill_tape *t, const rill_tensor *output,
+                            int n_inputs)
 {
     if (t->n_nodes == t->cap_nodes) {
         int cap = t->cap_nodes ? 2 * t->cap_nodes : 64;
@@ -45,74 +46,49 @@ static rill_node *tape_node(rill_tape *t, int n_inputs)
     rill_node *n = rill_tape_alloc(t, size);
     if (!n)
         return NULL;
-    *n = (rill_node){ .index = t->n_nodes, .n_inputs = n_inputs };
+    *n = (rill_node){ .output = output, .version = output->version,
+                      .index = t->n_nodes, .n_inputs = n_inputs };
     return t->nodes[t->n_nodes++] = n;
 }
 
-static struct rill_leaf *tape_leaf_slot(rill_tape *t, const rill_tensor *v)
+/* Where the list begins that has the node of a variable, if there is one. */
+static rill_node **tape_leaves(rill_tape *t, const rill_tensor *v)
 {
-    size_t mask = (size_t)t->cap_leaves - 1;
-    size_t i = ((uintptr_t)v >> 6) * 0x9e3779b97f4a7c15u >> 32 & mask;
-    while (t->leaves[i].epoch == t->epoch && t->leaves[i].variable != v)
-        i = (i + 1) & mask;
-    return &t->leaves[i];
-}
-
-static bool tape_leaves_grow(rill_tape *t)
-{
-    int old_cap = t->cap_leaves, cap = old_cap ? 2 * old_cap : 64;
-    struct rill_leaf *old = t->leaves, *new = calloc((size_t)cap, sizeof *new);
-    if (!new)
-        return rill_fail(t, "out of memory: %d leaves wanted", cap);
-    t->leaves = new;
-    t->cap_leaves = cap;
-    for (int i = 0; i < old_cap; i++)
-        if (old[i].epoch == t->epoch)
-            *tape_leaf_slot(t, old[i].variable) = old[i];
-    free(old);
-    return true;
-}
-
-/* The node of a variable on this tape, NULL where the tape did not use it. */
-static rill_node *tape_leaf_find(rill_tape *t, const rill_tensor *v)
-{
-    if (!t->cap_leaves)
-        return NULL;
-    struct rill_leaf *slot = tape_leaf_slot(t, v);
-    return slot->epoch == t->epoch ? slot->node : NULL;
-}
-
-/* The same, made at first use. NULL with an error when memory ran out. */
-rill_node *rill_tape_leaf(rill_tape *t, const rill_tensor *v)
-{
-    rill_node *n = tape_leaf_find(t, v);
-    if (n)
-        return n;
-    if (2 * (t->n_leaves + 1) > t->cap_leaves && !tape_leaves_grow(t))
-        return NULL;
-    n = tape_node(t, 0);
-    if (!n)
-        return NULL;
-    n->output = v;
-    n->wants = !v->frozen;
-    n->version = v->version;
-    *tape_leaf_slot(t, v) = (struct rill_leaf){ v, n, t->epoch };
-    t->n_leaves++;
-    return n;
+    uint64_t hash = ((uintptr_t)v >> 6) * 0x9e3779b97f4a7c15u >> 32;
+    return &t->leaves[hash % RILL_LEAVES];
 }
 
 /* The node that stands for x on this tape; NULL where there is none. */
 rill_node *rill_node_of(rill_tape *t, const rill_tensor *x)
 {
-    return x->variable ? tape_leaf_find(t, x) : x->tape == t ? x->node : NULL;
+    if (!x->variable)
+        return x->tape == t ? x->node : NULL;
+    rill_node *n = *tape_leaves(t, x);
+    while (n && n->output != x)
+        n = n->next;
+    return n;
+}
+
+/* Makes the node of a variable at its first use; false, with an error, when
+ * memory ran out. */
+static bool tape_use(rill_tape *t, const rill_tensor *v)
+{
+    if (rill_node_of(t, v))
+        return true;
+    rill_node *n = tape_node(t, v, 0), **list = tape_leaves(t, v);
+    if (!n)
+        return false;
+    n->wants = !v->frozen;
+    n->next = *list;
+    *list = n;
+    return true;
 }
 
 /* Whether an op of x on this tape would want its gradient. */
 bool rill_wants(rill_tape *t, const rill_tensor *x)
 {
-    if (x->variable)
-        return !x->frozen;
-    return x->tape == t && x->node && x->node->wants;
+    const rill_node *n = rill_node_of(t, x);
+    return x->variable ? !x->frozen : n && n->wants;
 }
 
 /* A leaf with the value of x (any float tensor, no copy): gradients arrive
@@ -125,10 +101,9 @@ rill_tensor *rill_watch(rill_tape *t, const rill_tensor *x)
         return rill_fail(t, "watch: x is int32: only float32 and float64 "
                             "have gradients");
     rill_tensor *y = rill_tensor_over(t, x->data, x->dtype, x->shape);
-    rill_node *n = y ? tape_node(t, 0) : NULL;
+    rill_node *n = y ? tape_node(t, y, 0) : NULL;
     if (!n)
         return NULL;
-    n->output = y;
     n->wants = true;
     y->node = n;
     return y;
@@ -139,9 +114,8 @@ rill_tensor *rill_watch(rill_tape *t, const rill_tensor *x)
  * Errors: x is NULL or older than its tape's reset. */
 rill_tensor *rill_detach(rill_tape *t, const rill_tensor *x)
 {
-    if (x && t && x->tape != t && x->epoch == x->tape->epoch)
-        return rill_tensor_over(t, x->data, x->dtype, x->shape);
-    if (!rill_usable(t, "detach", "x", x))
+    bool elsewhere = x && x->tape != t && x->epoch == x->tape->epoch;
+    if (!elsewhere && !rill_usable(t, "detach", "x", x))
         return NULL;
     return rill_tensor_over(t, x->data, x->dtype, x->shape);
 }
@@ -180,11 +154,6 @@ void rill_variable_freeze(rill_tensor *v, bool on)
         v->frozen = on;
 }
 
-bool rill_variable_frozen(const rill_tensor *v)
-{
-    return v && v->frozen;
-}
-
 /* Says that y, just filled, is op of the inputs, and returns y. op must
  * outlive the tape; attrs, if any, must live until reset (rill_tape_alloc).
  * The inputs are copied. NULL where y is NULL, the tape has failed, or an
@@ -197,19 +166,18 @@ rill_tensor *rill_record(rill_tape *t, const rill_op *op, rill_tensor *y,
         return NULL;
     y->op = op;
     t->ops++;
-    for (int i = 0; i < n_inputs; i++)
-        if (inputs[i] && !rill_usable(t, op->name, "an input", inputs[i]))
+    for (int i = 0; i < n_inputs; i++) {
+        const rill_tensor *x = inputs[i];
+        if (x && (!rill_usable(t, op->name, "an input", x) ||
+                  (t->recording && x->variable && !tape_use(t, x))))
             return NULL;
+    }
     if (!t->recording)
         return y;
-    for (int i = 0; i < n_inputs; i++)
-        if (inputs[i] && inputs[i]->variable && !rill_tape_leaf(t, inputs[i]))
-            return NULL;
-    rill_node *n = tape_node(t, n_inputs);
+    rill_node *n = tape_node(t, y, n_inputs);
     if (!n)
         return NULL;
     n->op = op;
-    n->output = y;
     n->attrs = attrs;
     for (int i = 0; i < n_inputs; i++) {
         n->input[i].x = inputs[i];

@@ -21,25 +21,26 @@ const char *rill_dtype_name(rill_dtype dtype)
     return "unknown";
 }
 
-/* The number of elements, in *numel. False where a dimension is negative,
- * there are too many, or the bytes of eight-byte elements would overflow. */
-bool rill_shape_numel(const rill_shape *s, int64_t *numel)
+/* Whether a caller's shape can be had, and how many elements it has: the
+ * bytes of eight-byte ones must not overflow. */
+bool rill_shape_usable(rill_tape *t, const char *who, const rill_shape *s,
+                       int64_t *numel)
 {
-    int64_t n = 1, bytes;
+    int64_t n = 1;
+    bool empty = false, overflow = false;
     if (s->ndim < 0 || s->ndim > RILL_MAX_DIMS)
-        return false;
-    bool empty = false;
+        return rill_fail(t, "%s: %d dimensions are not in [0, %d]", who,
+                         s->ndim, RILL_MAX_DIMS);
     for (int d = 0; d < s->ndim; d++) {
         if (s->dim[d] < 0)
-            return false;
-        empty = empty || s->dim[d] == 0;
+            return rill_fail(t, "%s: size %" PRId64 " of dimension %d is "
+                             "negative", who, s->dim[d], d);
+        empty |= s->dim[d] == 0;
+        overflow |= __builtin_mul_overflow(n, s->dim[d], &n);
     }
-    for (int d = 0; d < s->ndim && !empty; d++)
-        if (__builtin_mul_overflow(n, s->dim[d], &n))
-            return false;
-    if (__builtin_mul_overflow(n, (int64_t)sizeof(double), &bytes) ||
-        bytes > PTRDIFF_MAX - 4096)
-        return false;
+    overflow |= n > (PTRDIFF_MAX - 4096) / (int64_t)sizeof(double);
+    if (overflow && !empty)
+        return rill_fail(t, "%s: the shape has too many elements", who);
     *numel = empty ? 0 : n;
     return true;
 }

@@ -9,6 +9,7 @@
 #include "core.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 
 enum { ALIGN = 64, BLOCK_BYTES = 1 << 18, HUGE_BYTES = 1 << 21 };
@@ -30,7 +31,6 @@ rill_tape *rill_tape_new(const rill_tape_opts *opts)
         t->opts = *opts;
     t->recording = true;
     t->isa = rill_isa_best();
-    t->epoch = 1; /* 0 marks a leaf entry that was never used */
     return t;
 }
 
@@ -45,7 +45,6 @@ void rill_tape_free(rill_tape *t)
         free(b);
     }
     free(t->nodes);
-    free(t->leaves);
     free(t);
 }
 
@@ -59,7 +58,8 @@ void rill_tape_reset(rill_tape *t)
         b->used = 0;
     t->current = t->blocks;
     t->bytes = 0;
-    t->n_nodes = t->n_leaves = 0;
+    t->n_nodes = 0;
+    memset(t->leaves, 0, sizeof t->leaves);
     t->ops = 0;
     t->published = 0;
     t->epoch++;
@@ -112,9 +112,10 @@ static rill_block *tape_block_new(rill_tape *t, size_t size)
     rill_block *b = malloc(sizeof *b);
     if (!b)
         return NULL;
-    *b = (rill_block){ .size = size < BLOCK_BYTES ? BLOCK_BYTES : size };
-    bool huge = b->size >= 2 * HUGE_BYTES;
-    b->bytes = aligned_alloc(huge ? HUGE_BYTES : ALIGN, b->size);
+    bool huge = size >= 2 * HUGE_BYTES;
+    size_t align = huge ? HUGE_BYTES : ALIGN;
+    size = size < BLOCK_BYTES ? BLOCK_BYTES : (size + align - 1) / align * align;
+    *b = (rill_block){ .size = size, .bytes = aligned_alloc(align, size) };
     if (!b->bytes) {
         free(b);
         return NULL;

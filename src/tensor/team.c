@@ -98,30 +98,20 @@ static void team_grow(int n)
     pthread_attr_destroy(&attr);
 }
 
-static int team_from_environment(void)
-{
-    const char *names[] = { "RILL_NUM_THREADS", "OMP_NUM_THREADS" };
-    for (int i = 0; i < 2; i++) {
-        const char *text = getenv(names[i]);
-        long n = text ? strtol(text, NULL, 10) : 0;
-        if (n > 0)
-            return n < MAX_THREADS ? (int)n : MAX_THREADS;
-    }
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    return cores < 1 ? 1 : cores < MAX_THREADS ? (int)cores : MAX_THREADS;
-}
-
 /* How many threads share a large loop: what rill_set_threads said, else
  * RILL_NUM_THREADS or OMP_NUM_THREADS in the environment, else the number of
  * processors. */
 int rill_threads(void)
 {
-    int n = atomic_load(&team.wanted);
-    if (n == 0) {
-        n = team_from_environment();
-        atomic_store(&team.wanted, n);
-    }
-    return n;
+    const char *names[] = { "RILL_NUM_THREADS", "OMP_NUM_THREADS" };
+    long n = atomic_load(&team.wanted);
+    for (int i = 0; i < 2 && n < 1; i++)
+        n = getenv(names[i]) ? strtol(getenv(names[i]), NULL, 10) : 0;
+    if (n < 1)
+        n = sysconf(_SC_NPROCESSORS_ONLN);
+    if (!atomic_load(&team.wanted))
+        rill_set_threads(n < MAX_THREADS ? (int)n : MAX_THREADS);
+    return atomic_load(&team.wanted);
 }
 
 /* Sets it for the whole process, from the next loop on; below 1 is 1, and 64

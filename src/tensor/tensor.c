@@ -8,38 +8,15 @@
 #include <math.h>
 #include <string.h>
 
-/* A shape that a caller made: its number of dimensions and their sizes. */
-bool rill_shape_usable(rill_tape *t, const char *who, const rill_shape *shape)
-{
-    if (shape->ndim < 0 || shape->ndim > RILL_MAX_DIMS)
-        return rill_fail(t, "%s: %d dimensions are not in [0, %d]", who,
-                         shape->ndim, RILL_MAX_DIMS);
-    for (int d = 0; d < shape->ndim; d++)
-        if (shape->dim[d] < 0)
-            return rill_fail(t, "%s: size %" PRId64 " of dimension %d is "
-                             "negative", who, shape->dim[d], d);
-    return true;
-}
-
-static bool tensor_wanted(rill_tape *t, const char *who, rill_dtype dtype,
-                          const rill_shape *shape, int64_t *numel)
-{
-    if (!t || t->failed)
-        return false;
-    if (dtype != RILL_F32 && dtype != RILL_F64 && dtype != RILL_I32)
-        return rill_fail(t, "%s: %d is not a dtype", who, (int)dtype);
-    if (!rill_shape_usable(t, who, shape))
-        return false;
-    if (!rill_shape_numel(shape, numel))
-        return rill_fail(t, "%s: the shape has too many elements", who);
-    return true;
-}
-
 static rill_tensor *tensor_new(rill_tape *t, const char *who, void *data,
                                rill_dtype dtype, rill_shape shape)
 {
     int64_t numel;
-    if (!tensor_wanted(t, who, dtype, &shape, &numel))
+    if (!t || t->failed)
+        return NULL;
+    if (dtype != RILL_F32 && dtype != RILL_F64 && dtype != RILL_I32)
+        return rill_fail(t, "%s: %d is not a dtype", who, (int)dtype);
+    if (!rill_shape_usable(t, who, &shape, &numel))
         return NULL;
     size_t head = (sizeof(rill_tensor) + 63) / 64 * 64;
     size_t body = data ? 0 : (size_t)numel * rill_dtype_size(dtype);
@@ -82,17 +59,16 @@ rill_tensor *rill_zeros(rill_tape *t, rill_dtype dtype, rill_shape shape)
     return x;
 }
 
-/* Sets element i from a double; false where an int32 cannot hold it. */
-static bool tensor_set(rill_tensor *x, int64_t i, double v)
+bool rill_set(rill_tensor *x, int64_t i, double v)
 {
-    switch (x->dtype) {
-    case RILL_F32: ((float *)x->data)[i] = (float)v; break;
-    case RILL_F64: ((double *)x->data)[i] = v; break;
-    case RILL_I32:
-        if (!(v >= INT32_MIN && v <= INT32_MAX) || v != floor(v))
-            return false;
+    if (x->dtype == RILL_F32)
+        ((float *)x->data)[i] = (float)v;
+    else if (x->dtype == RILL_F64)
+        ((double *)x->data)[i] = v;
+    else if (v >= INT32_MIN && v <= INT32_MAX && v == floor(v))
         ((int32_t *)x->data)[i] = (int32_t)v;
-    }
+    else
+        return false;
     return true;
 }
 
@@ -103,7 +79,7 @@ rill_tensor *rill_full(rill_tape *t, double value, rill_dtype dtype,
 {
     rill_tensor *x = tensor_new(t, "full", NULL, dtype, shape);
     for (int64_t i = 0; x && i < x->numel; i++)
-        if (!tensor_set(x, i, value))
+        if (!rill_set(x, i, value))
             return rill_fail(t, "full: int32 cannot hold %g", value);
     return x;
 }
@@ -117,7 +93,7 @@ rill_tensor *rill_from(rill_tape *t, const double *values, rill_dtype dtype,
     if (x && x->numel && !values)
         return rill_fail(t, "from: values is NULL");
     for (int64_t i = 0; x && i < x->numel; i++)
-        if (!tensor_set(x, i, values[i]))
+        if (!rill_set(x, i, values[i]))
             return rill_fail(t, "from: int32 cannot hold %g at %" PRId64,
                              values[i], i);
     return x;
@@ -140,16 +116,36 @@ rill_tensor *rill_copy(rill_tape *t, const void *data, rill_dtype dtype,
 rill_tensor *rill_view(rill_tape *t, const void *data, rill_dtype dtype,
                        rill_shape shape)
 {
-    int64_t numel;
-    if (!tensor_wanted(t, "view", dtype, &shape, &numel))
-        return NULL;
-    if (!data && numel)
+    /* rill never writes to it: the one place that sheds the const */
+    rill_tensor *x = tensor_new(t, "view", (void *)(uintptr_t)data, dtype,
+                                shape);
+    if (x && x->numel && !data)
         return rill_fail(t, "view: data is NULL");
-    if ((uintptr_t)data % rill_dtype_size(dtype))
+    if (x && (uintptr_t)data % rill_dtype_size(dtype))
         return rill_fail(t, "view: data is not aligned for %s",
                          rill_dtype_name(dtype));
-    /* rill never writes to it: the one place that sheds the const */
-    return tensor_new(t, "view", (void *)(uintptr_t)data, dtype, shape);
+    return x;
+}
+
+/* Numbers from a + b u, u drawn anew for each. */
+static rill_tensor *tensor_random(rill_tape *t, const char *who, rill_rng *r,
+                                  double (*draw)(rill_rng *), double a,
+                                  double b, rill_dtype dtype,
+                                  rill_shape shape)
+{
+    if (dtype == RILL_I32)
+        return rill_fail(t, "%s: int32 holds no %s numbers", who, who);
+    if (!r)
+        return rill_fail(t, "%s: the generator is NULL", who);
+    rill_tensor *x = tensor_new(t, who, NULL, dtype, shape);
+    for (int64_t i = 0; x && i < x->numel; i++) {
+        double u = draw(r);
+        /* cut to 24 bits: rounding never reaches 1 */
+        if (draw == rill_rng_uniform && dtype == RILL_F32)
+            u = floor(u * 0x1p24) * 0x1p-24;
+        rill_set(x, i, a + b * u);
+    }
+    return x;
 }
 
 /* Uniform numbers in [low, high), one draw each. float32 and float64 of one
@@ -157,51 +153,39 @@ rill_tensor *rill_view(rill_tape *t, const void *data, rill_dtype dtype,
 rill_tensor *rill_uniform(rill_tape *t, rill_rng *r, double low, double high,
                           rill_dtype dtype, rill_shape shape)
 {
-    if (dtype == RILL_I32)
-        return rill_fail(t, "uniform: int32 holds no uniform numbers");
-    if (!r)
-        return rill_fail(t, "uniform: the generator is NULL");
-    rill_tensor *x = tensor_new(t, "uniform", NULL, dtype, shape);
-    for (int64_t i = 0; x && i < x->numel; i++) {
-        double u = rill_rng_uniform(r);
-        if (dtype == RILL_F32)
-            u = floor(u * 0x1p24) * 0x1p-24;
-        tensor_set(x, i, low + (high - low) * u);
-    }
-    return x;
+    return tensor_random(t, "uniform", r, rill_rng_uniform, low, high - low,
+                         dtype, shape);
 }
 
 /* Normal numbers, two draws each. */
 rill_tensor *rill_normal(rill_tape *t, rill_rng *r, double mean, double std,
                          rill_dtype dtype, rill_shape shape)
 {
-    if (dtype == RILL_I32)
-        return rill_fail(t, "normal: int32 holds no normal numbers");
-    if (!r)
-        return rill_fail(t, "normal: the generator is NULL");
-    rill_tensor *x = tensor_new(t, "normal", NULL, dtype, shape);
-    for (int64_t i = 0; x && i < x->numel; i++)
-        tensor_set(x, i, mean + std * rill_rng_normal(r));
-    return x;
+    return tensor_random(t, "normal", r, rill_rng_normal, mean, std, dtype,
+                         shape);
 }
 
-/* Readers take NULL for the result of an op that failed: they answer with
- * NaN, 0, an empty shape or NULL. */
-
-rill_dtype rill_dtype_of(const rill_tensor *x)
-{
-    return x ? x->dtype : RILL_F32;
-}
-
-rill_shape rill_shape_of(const rill_tensor *x)
-{
-    return x ? x->shape : RILL_SCALAR;
-}
-
-int rill_ndim(const rill_tensor *x)
-{
-    return x ? x->shape.ndim : 0;
-}
+/* Readers take NULL for the result of an op that failed, and then answer as
+ * the last column says. */
+#define READER(type, name, answer, none) \
+    type name(const rill_tensor *x)      \
+    {                                    \
+        return x ? (answer) : (none);    \
+    }
+READER(rill_dtype, rill_dtype_of, x->dtype, RILL_F32)
+READER(rill_shape, rill_shape_of, x->shape, RILL_SCALAR)
+READER(int, rill_ndim, x->shape.ndim, 0)
+READER(int64_t, rill_numel, x->numel, 0)
+READER(const void *, rill_data, x->data, NULL)
+/* These three also of another dtype than their own. */
+READER(const float *, rill_f32, x->dtype == RILL_F32 ? x->data : NULL, NULL)
+READER(const double *, rill_f64, x->dtype == RILL_F64 ? x->data : NULL, NULL)
+READER(const int32_t *, rill_i32, x->dtype == RILL_I32 ? x->data : NULL, NULL)
+/* The value of a tensor of one element, whatever its shape; else NaN. */
+READER(double, rill_item, x->numel == 1 ? rill_at(x, 0) : NAN, NAN)
+/* The name of a variable; "" for any other tensor. */
+READER(const char *, rill_name, x->name ? x->name : "", "")
+READER(bool, rill_variable_frozen, x->frozen, false)
 
 /* The size of dimension d, counted from the end where negative; 0 where
  * there is no such dimension. */
@@ -213,29 +197,14 @@ int64_t rill_dim(const rill_tensor *x, int d)
     return d >= 0 && d < n ? x->shape.dim[d] : 0;
 }
 
-int64_t rill_numel(const rill_tensor *x)
-{
-    return x ? x->numel : 0;
-}
-
 /* Element i in row-major order as a double; NaN where there is none. */
 double rill_at(const rill_tensor *x, int64_t i)
 {
     if (!x || i < 0 || i >= x->numel)
         return NAN;
-    switch (x->dtype) {
-    case RILL_F32: return ((const float *)x->data)[i];
-    case RILL_F64: return ((const double *)x->data)[i];
-    case RILL_I32: return ((const int32_t *)x->data)[i];
-    }
-    return NAN;
-}
-
-/* The value of a tensor of one element, whatever its shape; NaN for NULL and
- * for any other size. */
-double rill_item(const rill_tensor *x)
-{
-    return x && x->numel == 1 ? rill_at(x, 0) : NAN;
+    return x->dtype == RILL_F32   ? (double)((const float *)x->data)[i]
+           : x->dtype == RILL_F64 ? ((const double *)x->data)[i]
+                                  : ((const int32_t *)x->data)[i];
 }
 
 /* The Euclidean norm of all elements, summed in double; NaN for NULL. */
@@ -247,35 +216,9 @@ double rill_norm(const rill_tensor *x)
     return sqrt(sum);
 }
 
-const float *rill_f32(const rill_tensor *x)
-{
-    return x && x->dtype == RILL_F32 ? x->data : NULL;
-}
-
-const double *rill_f64(const rill_tensor *x)
-{
-    return x && x->dtype == RILL_F64 ? x->data : NULL;
-}
-
-const int32_t *rill_i32(const rill_tensor *x)
-{
-    return x && x->dtype == RILL_I32 ? x->data : NULL;
-}
-
-const void *rill_data(const rill_tensor *x)
-{
-    return x ? x->data : NULL;
-}
-
 /* The elements of a tensor that no op has seen yet, to be filled by the one
  * who made it. */
 void *rill_write(rill_tensor *x)
 {
     return x ? x->data : NULL;
-}
-
-/* The name of a variable; "" for any other tensor. */
-const char *rill_name(const rill_tensor *x)
-{
-    return x && x->name ? x->name : "";
 }
