@@ -94,7 +94,7 @@ bench: $(BUILD)/bench/limit $(BUILD)/bench/rill_bench
 test-valgrind: all $(TESTS)
 	RILL_ISA=baseline CK_FORK=no CK_DEFAULT_TIMEOUT=0 \
 	RILL_RUN="valgrind -q --error-exitcode=9 --leak-check=full \
-	    --errors-for-leak-kinds=definite" \
+	    --show-leak-kinds=definite --errors-for-leak-kinds=definite" \
 	    sh tests/run.sh $(BUILD)/tests $(notdir $(TESTS))
 
 # Warnings as errors from both compilers, and cppcheck.

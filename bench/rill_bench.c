@@ -61,7 +61,7 @@ void __wrap_free(void *p)
     __real_free(p);
 }
 
-/* ---- timing: as limit.c does it ------------------------------------------- */
+/* ---- timing: as limit.c does it ----------------------------------------- */
 
 static double now(void)
 {
@@ -110,7 +110,7 @@ static void emit(const char *name, void (*step)(void))
     fflush(stdout);
 }
 
-/* ---- MLPs ------------------------------------------------------------------- */
+/* ---- MLPs --------------------------------------------------------------- */
 
 static struct {
     rill_tape *data;
@@ -156,7 +156,7 @@ static void mlp(const char *name, const int64_t *widths, int n, int batch,
     rill_tape_free(m.data);
 }
 
-/* ---- one op at a time --------------------------------------------------------- */
+/* ---- one op at a time --------------------------------------------------- */
 
 static struct {
     rill_tensor *x, *w, *y, *dy;
@@ -223,7 +223,7 @@ static void op(const char *name, int64_t rows, int64_t columns,
     rill_tape_free(data);
 }
 
-/* ---- what an op costs: a chain of 1,000 on one number --------------------------- */
+/* ---- what an op costs: a chain of 1,000 on one number ------------------- */
 
 enum { CHAIN = 1000 };
 

@@ -5,7 +5,7 @@
 
 #include <float.h>
 
-/* ---- a reference in plain double ----------------------------------------- */
+/* ---- a reference in plain double ---------------------------------------- */
 
 typedef struct {
     int n, c, inner;
@@ -46,7 +46,7 @@ static double reference_row(const reference *r, int i, int j, double *gz,
     return loss + r->z_loss * lse * lse;
 }
 
-/* ---- the same, composed of rill's plain ops, against one-hot targets ------ */
+/* ---- the same, composed of rill's plain ops, against one-hot targets ---- */
 
 static rill_tensor *one_hot_of(const reference *r, rill_dtype dtype)
 {
@@ -86,7 +86,7 @@ static rill_tensor *composed_rows(const reference *r, rill_tensor *z,
     return rill_add(tape, rows, rill_scale(tape, zz, r->z_loss));
 }
 
-/* ---- every combination of options ----------------------------------------- */
+/* ---- every combination of options --------------------------------------- */
 
 enum { N = 6, C = 5 };
 
@@ -268,7 +268,7 @@ START_TEST(many_rows_of_few_classes)
 }
 END_TEST
 
-/* ---- numerically right ------------------------------------------------------ */
+/* ---- numerically right -------------------------------------------------- */
 
 /* One sample that is wrong by `gap`: the true gradient on the target is
  * p - 1, and it must not fade as the gap grows. */
@@ -398,7 +398,7 @@ START_TEST(nothing_left_to_average)
 }
 END_TEST
 
-/* ---- micro-batches ------------------------------------------------------------ */
+/* ---- micro-batches ------------------------------------------------------ */
 
 START_TEST(micro_batches_equal_one_batch)
 {
@@ -433,7 +433,7 @@ START_TEST(micro_batches_equal_one_batch)
 }
 END_TEST
 
-/* ---- derivatives ----------------------------------------------------------------- */
+/* ---- derivatives -------------------------------------------------------- */
 
 typedef struct {
     const int32_t *y;
@@ -489,7 +489,7 @@ START_TEST(derivatives_of_both_orders)
 }
 END_TEST
 
-/* ---- the warning ------------------------------------------------------------------ */
+/* ---- the warning -------------------------------------------------------- */
 
 START_TEST(warns_of_a_softmax_before_it)
 {
@@ -513,7 +513,7 @@ START_TEST(warns_of_a_softmax_before_it)
 }
 END_TEST
 
-/* ---- refusals ----------------------------------------------------------------------- */
+/* ---- refusals ----------------------------------------------------------- */
 
 static rill_tensor *ints(rill_shape shape, const int32_t *v)
 {

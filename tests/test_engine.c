@@ -531,7 +531,7 @@ START_TEST(rill_die_exits_with_1)
 }
 END_TEST
 
-/* ---- gradcheck ------------------------------------------------------------ */
+/* ---- gradcheck ---------------------------------------------------------- */
 
 static void wrong_backward(rill_tape *t, const rill_node *n,
                            const rill_tensor *gy, const rill_tensor **gx)

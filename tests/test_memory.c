@@ -58,7 +58,7 @@ void __wrap_free(void *p)
     __real_free(p);
 }
 
-/* ---- a whole little training, with every room in it ----------------------- */
+/* ---- a whole little training, with every room in it --------------------- */
 
 enum { STEPS = 3, ROWS = 300, WIDTH = 300 };
 

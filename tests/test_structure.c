@@ -64,7 +64,7 @@ static names files(const char *folder, const char *end)
 static const char *const libc[] = {
     "<assert.h>", "<complex.h>", "<ctype.h>", "<errno.h>", "<fenv.h>",
     "<float.h>", "<inttypes.h>", "<limits.h>", "<locale.h>", "<math.h>",
-    "<pthread.h>", "<signal.h>", "<stdalign.h>", "<stdarg.h>",
+    "<pthread.h>", "<sched.h>", "<signal.h>", "<stdalign.h>", "<stdarg.h>",
     "<stdatomic.h>", "<stdbool.h>", "<stddef.h>", "<stdint.h>", "<stdio.h>",
     "<stdlib.h>", "<stdnoreturn.h>", "<string.h>", "<strings.h>",
     "<sys/ioctl.h>", "<sys/mman.h>", "<sys/resource.h>", "<sys/stat.h>",

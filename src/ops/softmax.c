@@ -23,8 +23,8 @@ MATH REAL FN(softmax_exp)(REAL x, REAL max)
 }
 
 /* y = e^(x - max); returns the sum in double, of doubles as a sum of sums,
- * which errs less. Apart: without the 1 of one maximum, so that what is small adds up
- * before it meets the large. */
+ * which errs less. Apart: without the 1 of one maximum, so that what is small
+ * adds up before it meets the large. */
 MATH double FN(softmax_row)(const REAL *x, REAL max, REAL *y, size_t n,
                             const bool apart)
 {

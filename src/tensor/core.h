@@ -44,7 +44,7 @@ struct rill_node {
 };
 
 typedef struct rill_block rill_block;
-enum { RILL_LEAVES = 128 };
+enum { RILL_LEAVES = 64 };
 
 struct rill_tape {
     rill_tape_opts opts;
@@ -74,8 +74,19 @@ size_t rill_dtype_size(rill_dtype dtype);
 rill_tensor *rill_tensor_over(rill_tape *t, void *data, rill_dtype dtype,
                               rill_shape shape);
 
-/* A float or an int32 from a double; false where an int32 cannot hold it. */
-bool rill_set(rill_tensor *x, int64_t i, double v);
+/* Element i from a double; false where it is an int32 and cannot hold it. */
+static inline bool rill_set(rill_tensor *x, int64_t i, double v)
+{
+    if (x->dtype == RILL_F32)
+        ((float *)x->data)[i] = (float)v;
+    else if (x->dtype == RILL_F64)
+        ((double *)x->data)[i] = v;
+    else if (v >= INT32_MIN && v <= INT32_MAX && v == (int32_t)v)
+        ((int32_t *)x->data)[i] = (int32_t)v;
+    else
+        return false;
+    return true;
+}
 
 rill_node *rill_node_of(rill_tape *t, const rill_tensor *x); /* or NULL */
 

@@ -114,7 +114,8 @@ static rill_block *tape_block_new(rill_tape *t, size_t size)
         return NULL;
     bool huge = size >= 2 * HUGE_BYTES;
     size_t align = huge ? HUGE_BYTES : ALIGN;
-    size = size < BLOCK_BYTES ? BLOCK_BYTES : (size + align - 1) / align * align;
+    size = size < BLOCK_BYTES ? BLOCK_BYTES
+                              : (size + align - 1) / align * align;
     *b = (rill_block){ .size = size, .bytes = aligned_alloc(align, size) };
     if (!b->bytes) {
         free(b);

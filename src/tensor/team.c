@@ -9,6 +9,7 @@
 #include "core.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -103,7 +104,8 @@ static void team_grow(int n)
  * processors. */
 int rill_threads(void)
 {
-    const char *names[] = { "RILL_NUM_THREADS", "OMP_NUM_THREADS" };
+    static const char *const names[] = { "RILL_NUM_THREADS",
+                                         "OMP_NUM_THREADS" };
     long n = atomic_load(&team.wanted);
     for (int i = 0; i < 2 && n < 1; i++)
         n = getenv(names[i]) ? strtol(getenv(names[i]), NULL, 10) : 0;
@@ -148,7 +150,10 @@ void rill_share(int64_t parts, rill_loop *loop, void *context)
     pthread_mutex_lock(&team.lock);
     team.seats = 0;
     pthread_mutex_unlock(&team.lock);
-    while (atomic_load(&team.joined) > 0)
-        team_pause();
+    for (int i = 0; atomic_load(&team.joined) > 0; i++)
+        if (i < SPINS)
+            team_pause();
+        else
+            sched_yield(); /* more threads than processors */
     pthread_mutex_unlock(&team.busy);
 }

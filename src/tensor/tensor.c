@@ -59,19 +59,6 @@ rill_tensor *rill_zeros(rill_tape *t, rill_dtype dtype, rill_shape shape)
     return x;
 }
 
-bool rill_set(rill_tensor *x, int64_t i, double v)
-{
-    if (x->dtype == RILL_F32)
-        ((float *)x->data)[i] = (float)v;
-    else if (x->dtype == RILL_F64)
-        ((double *)x->data)[i] = v;
-    else if (v >= INT32_MIN && v <= INT32_MAX && v == floor(v))
-        ((int32_t *)x->data)[i] = (int32_t)v;
-    else
-        return false;
-    return true;
-}
-
 /* Every element the same value. Also an error: a value that int32 cannot
  * hold. */
 rill_tensor *rill_full(rill_tape *t, double value, rill_dtype dtype,
