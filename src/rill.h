@@ -28,7 +28,9 @@
  * NULL is the default too.
  *
  * THREADS. A tape belongs to one thread at a time; tapes on distinct threads
- * may share parameters and constants as long as nobody changes them. */
+ * may share parameters and constants as long as nobody changes them. Large
+ * loops and matrix products are shared by a team of threads, of which the
+ * process has one (rill_set_threads); their number changes no bit. */
 #ifndef RILL_H
 #define RILL_H
 

@@ -176,7 +176,7 @@ END_TEST
 START_TEST(any_locale)
 {
     if (!setlocale(LC_ALL, "de_DE.UTF-8"))
-        fprintf(stderr, "any_locale: no de_DE.UTF-8 here: the C locale only\n");
+        fprintf(stderr, "any_locale: no de_DE.UTF-8: the C locale only\n");
     rill_dataset *d = read_text("0.5,a\n", NULL);
     ck_assert_str_eq(localeconv()->decimal_point,
                      setlocale(LC_ALL, NULL)[0] == 'd' ? "," : ".");

@@ -28,9 +28,9 @@
 /* One position: its loss, its lse, and where g is not NULL its gradient. k is
  * the mass but for the target's own part, which class y has (none where y is
  * negative); NULL where only that part is. */
-static void FN(cross_entropy_row)(const rill_cross_entropy_args *a, const REAL *z,
-                                  const REAL *k, int32_t y, REAL *g,
-                                  REAL *loss, REAL *lse)
+static void FN(cross_entropy_row)(const rill_cross_entropy_args *a,
+                                  const REAL *z, const REAL *k, int32_t y,
+                                  REAL *g, REAL *loss, REAL *lse)
 {
     const REAL *w = a->v.weight ? a->v.weight->data : NULL;
     REAL scale = (REAL)a->scale, z_loss = (REAL)a->z_loss, own = 0;
