@@ -21,7 +21,7 @@ static void permute_row(char *y, const char *x, int64_t n, int64_t step,
 void rill_permute_copy(void *y, const rill_tensor *x, const int *order)
 {
     int ndim = x->shape.ndim;
-    int64_t stride[RILL_MAX_DIMS], step[RILL_MAX_DIMS] = { 1 };
+    int64_t stride[RILL_MAX_DIMS] = { 0 }, step[RILL_MAX_DIMS] = { 1 };
     int64_t size[RILL_MAX_DIMS] = { 1 }, at[RILL_MAX_DIMS] = { 0 };
     int64_t s = 1, from = 0;
     for (int d = ndim - 1; d >= 0 && x->numel; d--) {
