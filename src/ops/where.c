@@ -7,7 +7,7 @@
 #include "common.h"
 
 #ifdef REAL
-/* a MAP3 but for the mask's dtype */
+/* as a MAP, but for the mask's dtype */
 MAP_(where, const int32_t mask = ((const int32_t *)in[0])[i]; MAP_LOAD(a, 1);
      MAP_LOAD(b, 2), mask ? a : b)
 

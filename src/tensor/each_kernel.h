@@ -39,8 +39,6 @@
 #define MAP1(name, x, ...) MAP_(name, MAP_LOAD(x, 0), __VA_ARGS__)
 #define MAP2(name, x, y, ...) \
     MAP_(name, MAP_LOAD(x, 0); MAP_LOAD(y, 1), __VA_ARGS__)
-#define MAP3(name, x, y, z, ...) \
-    MAP_(name, MAP_LOAD(x, 0); MAP_LOAD(y, 1); MAP_LOAD(z, 2), __VA_ARGS__)
 #define MAP_LOAD(x, k) REAL x = ((const REAL *)in[k])[i]
 #define MAP_(name, load, ...)                                            \
     static void FN(name)(void *out, const void *const *in, size_t n,     \
@@ -109,7 +107,5 @@
 /* from here on, in the file itself, a MAP is its table */
 #undef MAP1
 #undef MAP2
-#undef MAP3
 #define MAP1(name, ...) KERNELS(name)
 #define MAP2(name, ...) KERNELS(name)
-#define MAP3(name, ...) KERNELS(name)
