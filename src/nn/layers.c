@@ -8,6 +8,7 @@
 #include "nn_internal.h"
 
 #include <math.h>
+#include <string.h>
 
 enum { LAYER_NAME = 256 };
 
@@ -20,6 +21,19 @@ static rill_tensor *layer_add(rill_params *p, const char *layer,
         rill_fail(p->home, "layer: the name is longer than %d",
                   LAYER_NAME - 1);
     return rill_params_add(p, name, shape);
+}
+
+/* y, called what the layer of this weight is called. */
+static rill_tensor *layer_output(rill_tape *t, rill_tensor *y,
+                                 const rill_tensor *weight)
+{
+    char name[LAYER_NAME];
+    const char *full = rill_name(weight), *dot = strrchr(full, '.');
+    if (!y || !dot || dot - full >= LAYER_NAME)
+        return y;
+    memcpy(name, full, (size_t)(dot - full));
+    name[dot - full] = '\0';
+    return rill_named(t, y, name);
 }
 
 /* name.weight [out, in] and name.bias [out], both uniform in +-1 / sqrt(in):
@@ -40,7 +54,9 @@ rill_nn_linear rill_nn_linear_new(rill_params *p, const char *name,
 rill_tensor *rill_nn_linear_apply(rill_tape *t, const rill_nn_linear *l,
                                   const rill_tensor *x)
 {
-    return rill_linear(t, x, l ? l->weight : NULL, l ? l->bias : NULL);
+    if (!l)
+        return rill_linear(t, x, NULL, NULL);
+    return layer_output(t, rill_linear(t, x, l->weight, l->bias), l->weight);
 }
 
 /* name.weight [count, width], normal with mean 0 and variance 1. */
@@ -55,7 +71,10 @@ rill_nn_embedding rill_nn_embedding_new(rill_params *p, const char *name,
 rill_tensor *rill_nn_embedding_apply(rill_tape *t, const rill_nn_embedding *l,
                                      const rill_tensor *indices)
 {
-    return rill_embedding(t, l ? l->weight : NULL, indices, NULL);
+    if (!l)
+        return rill_embedding(t, NULL, indices, NULL);
+    return layer_output(t, rill_embedding(t, l->weight, indices, NULL),
+                        l->weight);
 }
 
 /* name.weight [width] of ones and name.bias [width] of zeros. */
@@ -77,7 +96,8 @@ rill_tensor *rill_nn_layer_norm_apply(rill_tape *t,
 {
     if (!l || !l->weight)
         return rill_fail(t, "layer_norm: weight is NULL");
-    return rill_layer_norm(t, x, l->weight, l->bias, NULL);
+    return layer_output(t, rill_layer_norm(t, x, l->weight, l->bias, NULL),
+                        l->weight);
 }
 
 /* Linear layers name.0, name.1, ... from widths[0] inputs to the last width,

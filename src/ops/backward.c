@@ -49,9 +49,31 @@ static void backward_node(rill_tape *t, const rill_node *n)
         return;
     bool fused = n->op->fused && !t->recording;
     (fused ? n->op->fused : n->op->backward)(t, n, n->grad, gx);
+    for (int i = 0; i < t->n_observers && !t->failed; i++)
+        if (t->observer[i].rule)
+            t->observer[i].rule(t, n, n->grad, gx, t->observer[i].user);
     for (int i = 0; i < n->n_inputs && !t->failed; i++)
         if (gx[i] && rill_node_wants(n, i))
             backward_accumulate(t, n->input[i].node, gx[i]);
+}
+
+/* Hands the whole gradient of a node to those who asked for it. */
+static void backward_hooks(rill_tape *t, rill_node *n)
+{
+    const rill_tensor *y = n->output;
+    for (rill_hooked *h = n->hooked; h && !t->failed; h = h->next) {
+        const rill_tensor *g = h->hook(t, y, n->grad, h->user);
+        if (!g)
+            continue;
+        if (!rill_usable(t, "on_grad", "the hook's gradient", g))
+            return;
+        if (g->dtype != y->dtype || !rill_shape_equal(&g->shape, &y->shape))
+            rill_fail(t, "on_grad: x is %s %s but the hook's gradient is %s "
+                         "%s", rill_dtype_name(y->dtype), RILL_TEXT(y),
+                      rill_dtype_name(g->dtype), RILL_TEXT(g));
+        n->grad = (rill_tensor *)(uintptr_t)g;
+        n->grad_owned = false;
+    }
 }
 
 static rill_tensor *backward_seed(rill_tape *t, const rill_tensor *loss,
@@ -93,16 +115,21 @@ bool rill_backward(rill_tape *t, const rill_tensor *loss,
         return false;
     bool was_recording = t->recording;
     t->recording = o->create_graph;
+    t->sweeping = true;
     t->published = 0;
     t->sweep++;
     root->grad = seed;
     root->grad_owned = false;
     root->sweep = t->sweep;
     for (int i = root->index; !t->failed && i >= 0; i--) {
-        const rill_node *n = t->nodes[i];
-        if (n->sweep == t->sweep && n->op && n->wants)
+        rill_node *n = t->nodes[i];
+        if (n->sweep != t->sweep)
+            continue;
+        backward_hooks(t, n);
+        if (n->op && n->wants && !t->failed)
             backward_node(t, n);
     }
+    t->sweeping = false;
     t->recording = was_recording;
     t->published = t->failed ? 0 : t->sweep;
     return !t->failed;

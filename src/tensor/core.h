@@ -20,10 +20,16 @@ struct rill_tensor {
     uint64_t epoch;
     rill_node *node;  /* that made it on its tape; NULL: unrecorded */
     const rill_op *op; /* that made it, recorded or not; NULL: none */
-    const char *name;  /* of a variable; NULL: none */
+    const char *name;  /* NULL: none */
     bool variable, frozen;
     uint32_t version; /* of a variable: how often it was written */
 };
+
+typedef struct rill_hooked {
+    rill_grad_hook *hook;
+    void *user;
+    struct rill_hooked *next;
+} rill_hooked;
 
 struct rill_node {
     const rill_op *op; /* NULL: a leaf */
@@ -36,6 +42,7 @@ struct rill_node {
     rill_tensor *grad;
     uint64_t sweep;  /* the sweep that made grad */
     bool grad_owned; /* the sweep made grad's buffer: it may be added into */
+    rill_hooked *hooked; /* on its gradient, in order; NULL: none */
     int n_inputs;
     struct {
         const rill_tensor *x;
@@ -48,7 +55,9 @@ enum { RILL_LEAVES = 64 };
 
 struct rill_tape {
     rill_tape_opts opts;
-    bool recording, training;
+    bool recording, training, sweeping;
+    int n_observers;
+    rill_observer observer[RILL_MAX_OBSERVERS];
     int isa;
     uint64_t epoch;   /* counts resets: older tensors are gone */
     uint64_t step;    /* counts resets too: for dropout's masks */

@@ -106,6 +106,7 @@ rill_tensor *rill_watch(rill_tape *t, const rill_tensor *x)
         return NULL;
     n->wants = true;
     y->node = n;
+    y->name = x->name;
     return y;
 }
 
@@ -154,6 +155,24 @@ void rill_variable_freeze(rill_tensor *v, bool on)
         v->frozen = on;
 }
 
+/* Gives x, which belongs to t, a name for listings, and returns it. The name
+ * is copied. Errors: those of rill_usable, no name, a variable (it has one
+ * already), a tensor of another tape. */
+rill_tensor *rill_named(rill_tape *t, rill_tensor *x, const char *name)
+{
+    if (!rill_usable(t, "named", "x", x))
+        return NULL;
+    if (!name || x->variable || x->tape != t)
+        return rill_fail(t, "named: %s", !name ? "the name is NULL" :
+                         x->variable ? "a variable keeps its name" :
+                                       "x belongs to another tape");
+    char *copy = rill_tape_alloc(t, strlen(name) + 1);
+    if (!copy)
+        return NULL;
+    x->name = strcpy(copy, name);
+    return x;
+}
+
 /* Says that y, just filled, is op of the inputs, and returns y. op must
  * outlive the tape; attrs, if any, must live until reset (rill_tape_alloc).
  * The inputs are copied. NULL where y is NULL, the tape has failed, or an
@@ -166,6 +185,12 @@ rill_tensor *rill_record(rill_tape *t, const rill_op *op, rill_tensor *y,
         return NULL;
     y->op = op;
     t->ops++;
+    for (int i = 0; !t->sweeping && i < t->n_observers; i++)
+        if (t->observer[i].op)
+            t->observer[i].op(t, op, y, inputs, n_inputs,
+                              t->observer[i].user);
+    if (t->failed)
+        return NULL;
     for (int i = 0; i < n_inputs; i++) {
         const rill_tensor *x = inputs[i];
         if (x && (!rill_usable(t, op->name, "an input", x) ||
@@ -210,4 +235,101 @@ const rill_tensor *rill_node_output(const rill_node *n)
 const void *rill_node_attrs(const rill_node *n)
 {
     return n->attrs;
+}
+
+/* ---- reading the record ------------------------------------------------- */
+
+/* How many nodes were recorded since reset: ops, variables at their first
+ * use, watched tensors. */
+int rill_tape_len(const rill_tape *t)
+{
+    return t ? t->n_nodes : 0;
+}
+
+/* Node i in the order of recording, so after all its inputs; good until
+ * reset. NULL where there is none. */
+const rill_node *rill_tape_node(const rill_tape *t, int i)
+{
+    return i >= 0 && i < rill_tape_len(t) ? t->nodes[i] : NULL;
+}
+
+int rill_node_index(const rill_node *n)
+{
+    return n->index;
+}
+
+const rill_op *rill_node_op(const rill_node *n)
+{
+    return n->op;
+}
+
+int rill_node_inputs(const rill_node *n)
+{
+    return n->n_inputs;
+}
+
+const rill_node *rill_node_source(const rill_node *n, int i)
+{
+    return n->input[i].node;
+}
+
+/* ---- looking on --------------------------------------------------------- */
+
+static int tape_observer(const rill_tape *t, const rill_observer *o)
+{
+    int i = 0;
+    while (i < t->n_observers && (t->observer[i].op != o->op ||
+                                  t->observer[i].rule != o->rule ||
+                                  t->observer[i].user != o->user))
+        i++;
+    return i;
+}
+
+/* Has o, which is copied, called from now on, across resets, after those who
+ * were there before. False, with an error, where RILL_MAX_OBSERVERS look on
+ * already or o is NULL. */
+bool rill_tape_observe(rill_tape *t, const rill_observer *o)
+{
+    if (!t || !o || t->n_observers == RILL_MAX_OBSERVERS)
+        return rill_fail(t, "observe: %s", o ? "too many look on already"
+                                             : "the observer is NULL");
+    t->observer[t->n_observers++] = *o;
+    return true;
+}
+
+/* Ends what rill_tape_observe began; false, without an error, where an equal
+ * observer was not there. */
+bool rill_tape_unobserve(rill_tape *t, const rill_observer *o)
+{
+    int at = t && o ? tape_observer(t, o) : 0;
+    if (!t || !o || at == t->n_observers)
+        return false;
+    t->n_observers--;
+    memmove(&t->observer[at], &t->observer[at + 1],
+            (size_t)(t->n_observers - at) * sizeof *t->observer);
+    return true;
+}
+
+/* Has hook called in every backward until reset, after those that x has
+ * already. x: recorded on t, watched, or a variable, used yet or not. Also
+ * an error: a constant, to which no gradient comes. */
+bool rill_on_grad(rill_tape *t, const rill_tensor *x, rill_grad_hook *hook,
+                  void *user)
+{
+    if (!rill_usable(t, "on_grad", "x", x) ||
+        (x->variable && !tape_use(t, x)))
+        return false;
+    rill_node *n = rill_node_of(t, x);
+    if (!n || !n->wants || !hook)
+        return rill_fail(t, "on_grad: %s", hook
+                         ? "x is a constant here: no gradient comes to it"
+                         : "the hook is NULL");
+    rill_hooked *h = rill_tape_alloc(t, sizeof *h), **end = &n->hooked;
+    if (!h)
+        return false;
+    while (*end)
+        end = &(*end)->next;
+    *h = (rill_hooked){ hook, user, NULL };
+    *end = h;
+    return true;
 }

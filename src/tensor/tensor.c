@@ -170,7 +170,7 @@ READER(const double *, rill_f64, x->dtype == RILL_F64 ? x->data : NULL, NULL)
 READER(const int32_t *, rill_i32, x->dtype == RILL_I32 ? x->data : NULL, NULL)
 /* The value of a tensor of one element, whatever its shape; else NaN. */
 READER(double, rill_item, x->numel == 1 ? rill_at(x, 0) : NAN, NAN)
-/* The name of a variable; "" for any other tensor. */
+/* The name of a variable or of what was named; "" for any other tensor. */
 READER(const char *, rill_name, x->name ? x->name : "", "")
 READER(bool, rill_variable_frozen, x->frozen, false)
 

@@ -148,6 +148,7 @@ rill_tensor *rill_variable(rill_tape *home, const char *name,
 void *rill_variable_write(rill_tensor *v); /* bumps the version */
 void rill_variable_freeze(rill_tensor *v, bool on); /* on: a constant */
 bool rill_variable_frozen(const rill_tensor *v);
+rill_tensor *rill_named(rill_tape *t, rill_tensor *x, const char *name);
 const char *rill_name(const rill_tensor *x); /* "" when it has none */
 
 /* ---- recording: what an op of one's own needs --------------------------- */
@@ -178,6 +179,40 @@ bool rill_node_wants(const rill_node *n, int i);
 const rill_tensor *rill_node_input(const rill_node *n, int i);
 const rill_tensor *rill_node_output(const rill_node *n);
 const void *rill_node_attrs(const rill_node *n);
+
+/* ---- reading the record ------------------------------------------------- */
+
+int rill_tape_len(const rill_tape *t); /* nodes since reset, leaves too */
+const rill_node *rill_tape_node(const rill_tape *t, int i);
+int rill_node_index(const rill_node *n); /* on its tape */
+const rill_op *rill_node_op(const rill_node *n); /* NULL: a leaf */
+int rill_node_inputs(const rill_node *n);        /* how many */
+const rill_node *rill_node_source(const rill_node *n, int i);
+                                    /* of input i; NULL: a constant */
+
+/* Who looks on as a tape works is called after each op that a program runs,
+ * recorded or not (y is op of the n inputs x), and in a backward after each
+ * rule (gx[i]: what it gave input i, or NULL). Each may be NULL, may stop
+ * the work with rill_fail, and runs no op. */
+typedef struct {
+    void (*op)(rill_tape *t, const rill_op *op, const rill_tensor *y,
+               const rill_tensor *const *x, int n, void *user);
+    void (*rule)(rill_tape *t, const rill_node *n, const rill_tensor *gy,
+                 const rill_tensor *const *gx, void *user);
+    void *user;
+} rill_observer;
+
+enum { RILL_MAX_OBSERVERS = 4 };
+bool rill_tape_observe(rill_tape *t, const rill_observer *o);
+bool rill_tape_unobserve(rill_tape *t, const rill_observer *o);
+
+/* Called in a backward with the whole gradient in x before it is passed on;
+ * returns what to put in its place, or NULL to leave it. May run ops. */
+typedef const rill_tensor *rill_grad_hook(rill_tape *t, const rill_tensor *x,
+                                          const rill_tensor *grad,
+                                          void *user);
+bool rill_on_grad(rill_tape *t, const rill_tensor *x, rill_grad_hook *hook,
+                  void *user); /* until reset */
 
 RILL_API_END
 
