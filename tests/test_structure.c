@@ -62,7 +62,7 @@ static names files(const char *folder, const char *end)
 /* ---- what is included --------------------------------------------------- */
 
 static const char *const libc[] = {
-    "<assert.h>", "<complex.h>", "<ctype.h>", "<errno.h>", "<fenv.h>",
+    "<assert.h>", "<complex.h>", "<ctype.h>", "<errno.h>", "<fcntl.h>", "<fenv.h>",
     "<float.h>", "<inttypes.h>", "<limits.h>", "<locale.h>", "<math.h>",
     "<pthread.h>", "<sched.h>", "<signal.h>", "<stdalign.h>", "<stdarg.h>",
     "<stdatomic.h>", "<stdbool.h>", "<stddef.h>", "<stdint.h>", "<stdio.h>",
@@ -87,7 +87,7 @@ static const room rooms[] = {
       { "<cblas.h>", "\"../tensor/tensor.h\"", "\"../tensor/core.h\"",
         "\"../tensor/each_kernel.h\"" } },
     { "src/nn", true,
-      { "\"../rill.h\"", "\"../tensor/tensor.h\"", "\"../ops/ops.h\"",
+      { "<jansson.h>", "\"../tensor/tensor.h\"", "\"../ops/ops.h\"",
         "\"../tensor/each_kernel.h\"" } },
     { "examples", false, { "<rill.h>" } },
 };

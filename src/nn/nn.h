@@ -214,6 +214,37 @@ bool rill_dataset_batch(const rill_dataset *d, rill_tape *t, int64_t i,
                         rill_tensor **y);
               /* views of the rows: shuffle only between resets */
 
+/* ---- files: safetensors ------------------------------------------------- */
+
+/* A file that was read. It carries its own error. */
+typedef struct rill_safetensors rill_safetensors;
+
+typedef struct {
+    const char *key, *value; /* a list of them ends with a NULL key */
+} rill_metadata;
+
+typedef struct {
+    bool partial; /* take what is there, leave the rest as it is */
+} rill_load_opts;
+
+bool rill_params_save(rill_params *p, const char *path,
+                      const rill_metadata *metadata);
+bool rill_params_load(rill_params *p, const char *path,
+                      const rill_load_opts *opts);
+rill_safetensors *rill_safetensors_open(const char *path);
+void rill_safetensors_free(rill_safetensors *f);
+const char *rill_safetensors_error(const rill_safetensors *f);
+int rill_safetensors_len(const rill_safetensors *f);
+const char *rill_safetensors_name(const rill_safetensors *f, int i);
+const char *rill_safetensors_metadata(const rill_safetensors *f,
+                                      const char *key);
+rill_tensor *rill_safetensors_get(rill_tape *t, const rill_safetensors *f,
+                                  const char *name);
+bool rill_safetensors_write(rill_tape *t, const char *path,
+                            const char *const *names,
+                            const rill_tensor *const *x, int n,
+                            const rill_metadata *metadata);
+
 /* ---- measures ----------------------------------------------------------- */
 
 double rill_accuracy(const rill_tensor *logits, const rill_tensor *labels);

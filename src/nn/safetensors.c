@@ -1,0 +1,668 @@
+/* safetensors.c: named tensors on disk, in the format that PyTorch's users
+ * know: the length of a header (8 bytes, little-endian), the header (JSON: by
+ * name a dtype, a shape and where the data lie), the data (little-endian,
+ * without a gap).
+ *
+ * A file is read whole and nothing in it is believed: what the header claims
+ * is held against the file's size before anything is made of it. Writing
+ * goes beside the old file, which is replaced when all is on the disk. Names
+ * that begin with a dot are not parameters': checkpoints use them. */
+#include "nn_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <limits.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* What a file's dtypes are called, and as what they are read. */
+typedef struct {
+    const char *name;
+    size_t size;
+    rill_dtype as;
+} safetensors_kind;
+
+static const safetensors_kind kinds[] = {
+    { "F64", 8, RILL_F64 },  { "F32", 4, RILL_F32 },  { "F16", 2, RILL_F32 },
+    { "BF16", 2, RILL_F32 }, { "I64", 8, RILL_I32 },  { "I32", 4, RILL_I32 },
+    { "I16", 2, RILL_I32 },  { "I8", 1, RILL_I32 },   { "U64", 8, RILL_I32 },
+    { "U32", 4, RILL_I32 },  { "U16", 2, RILL_I32 },  { "U8", 1, RILL_I32 },
+    { "BOOL", 1, RILL_I32 },
+};
+enum { KINDS = sizeof kinds / sizeof *kinds, HEAD = 8, CHUNK = 4096 };
+
+typedef struct {
+    const char *name;
+    const safetensors_kind *kind;
+    rill_shape shape;
+    size_t numel, begin, end; /* of the data */
+} safetensors_entry;
+
+struct rill_safetensors {
+    rill_tape *home;
+    const char *path;
+    const unsigned char *data;
+    size_t size; /* of the data */
+    int n, n_metadata;
+    safetensors_entry *at; /* in the order of their data */
+    rill_metadata *metadata;
+};
+
+/* ---- numbers ------------------------------------------------------------ */
+
+/* The number of `size` bytes, the lowest first. */
+static uint64_t safetensors_bits(const unsigned char *p, size_t size)
+{
+    uint64_t bits = 0;
+    for (size_t i = size; i-- > 0;)
+        bits = bits << 8 | p[i];
+    return bits;
+}
+
+static double safetensors_half(uint64_t bits)
+{
+    int exponent = bits >> 10 & 31;
+    double m = (double)(bits & 1023), sign = bits >> 15 ? -1 : 1;
+    if (exponent == 31)
+        return m != 0 ? NAN : sign * INFINITY;
+    return sign * (exponent ? ldexp(m + 1024, exponent - 25) : ldexp(m, -24));
+}
+
+static double safetensors_float(uint32_t bits)
+{
+    float f;
+    memcpy(&f, &bits, sizeof f);
+    return f;
+}
+
+/* The element at p. Beyond 2^53 integers are rounded: int32 holds none of
+ * them. */
+static double safetensors_number(const safetensors_kind *kind,
+                                 const unsigned char *p)
+{
+    uint64_t bits = safetensors_bits(p, kind->size);
+    double d;
+    if (kind->name[0] == 'I') { /* the sign is in the uppermost bit */
+        int unused = 64 - 8 * (int)kind->size;
+        return (double)((int64_t)(bits << unused) >> unused);
+    }
+    if (kind->name[0] == 'B' && kind->name[1] == 'F')
+        return safetensors_float((uint32_t)(bits << 16));
+    if (kind->name[0] != 'F')
+        return (double)bits;
+    if (kind->size == 2)
+        return safetensors_half(bits);
+    if (kind->size == 4)
+        return safetensors_float((uint32_t)bits);
+    memcpy(&d, &bits, sizeof d);
+    return d;
+}
+
+/* Writes the elements of e to memory of dtype; false, with an error on t,
+ * where one does not fit into int32. */
+static bool safetensors_fill(rill_tape *t, const rill_safetensors *f,
+                             const safetensors_entry *e, rill_dtype dtype,
+                             void *to)
+{
+    for (size_t i = 0; i < e->numel; i++) {
+        double v = safetensors_number(
+            e->kind, f->data + e->begin + i * e->kind->size);
+        if (dtype == RILL_F32)
+            ((float *)to)[i] = (float)v;
+        else if (dtype == RILL_F64)
+            ((double *)to)[i] = v;
+        else if (v >= INT32_MIN && v <= INT32_MAX)
+            ((int32_t *)to)[i] = (int32_t)v;
+        else
+            return rill_fail(t, "%s: element %zu of \"%s\" is %.17g, which "
+                             "int32 cannot hold", f->path, i, e->name, v);
+    }
+    return true;
+}
+
+/* ---- reading ------------------------------------------------------------ */
+
+static char *safetensors_copy(rill_tape *home, const char *text)
+{
+    char *copy = rill_tape_alloc(home, strlen(text) + 1);
+    return copy ? strcpy(copy, text) : NULL;
+}
+
+/* The bytes of a regular file; NULL with an error. */
+static unsigned char *safetensors_read(rill_tape *home, const char *path,
+                                       size_t *size)
+{
+    struct stat s;
+    FILE *file = fopen(path, "rb");
+    if (!file || fstat(fileno(file), &s) != 0) {
+        rill_fail(home, "%s: cannot open it: %s", path, strerror(errno));
+        if (file)
+            fclose(file);
+        return NULL;
+    }
+    *size = (size_t)s.st_size;
+    unsigned char *bytes = NULL;
+    if (!S_ISREG(s.st_mode))
+        rill_fail(home, "%s: not a regular file", path);
+    else if ((bytes = rill_tape_alloc(home, *size)) != NULL &&
+             fread(bytes, 1, *size, file) != *size)
+        bytes = rill_fail(home, "%s: cannot read it: %s", path,
+                          ferror(file) ? strerror(errno) : "it grew shorter");
+    fclose(file);
+    return bytes;
+}
+
+/* A whole number that is not negative, of a JSON array; else -1. */
+static int64_t safetensors_int(const json_t *array, size_t i)
+{
+    const json_t *v = json_array_get(array, i);
+    return json_is_integer(v) ? json_integer_value(v) : -1;
+}
+
+/* Sets e's shape and number of elements. */
+static bool safetensors_shape(const rill_safetensors *f, const json_t *shape,
+                              safetensors_entry *e)
+{
+    size_t n = json_array_size(shape);
+    if (!json_is_array(shape) || n > RILL_MAX_DIMS)
+        return rill_fail(f->home, "%s: the shape of \"%s\" is not a list of "
+                         "at most %d sizes", f->path, e->name, RILL_MAX_DIMS);
+    e->shape = (rill_shape){ .ndim = (int)n };
+    e->numel = 1;
+    for (size_t d = 0; d < n; d++) {
+        int64_t size = safetensors_int(shape, d);
+        if (size < 0 || (size > 0 && e->numel > SIZE_MAX / 16 / (size_t)size))
+            return rill_fail(f->home, "%s: dimension %zu of \"%s\" is no size "
+                             "or makes it too large", f->path, d, e->name);
+        e->shape.dim[d] = size;
+        e->numel *= (size_t)size;
+    }
+    return true;
+}
+
+/* Checks what the header says of a tensor. */
+static bool safetensors_entry_of(const rill_safetensors *f, const json_t *v,
+                                 safetensors_entry *e)
+{
+    const char *dtype = json_string_value(json_object_get(v, "dtype"));
+    const json_t *at = json_object_get(v, "data_offsets");
+    for (int k = 0; dtype && k < KINDS; k++)
+        if (strcmp(dtype, kinds[k].name) == 0)
+            e->kind = &kinds[k];
+    if (!e->kind)
+        return rill_fail(f->home, "%s: the dtype of \"%s\" is \"%s\", which "
+                         "is not known here", f->path, e->name,
+                         dtype ? dtype : "(none)");
+    if (!safetensors_shape(f, json_object_get(v, "shape"), e))
+        return false;
+    int64_t begin = safetensors_int(at, 0), end = safetensors_int(at, 1);
+    if (json_array_size(at) != 2 || begin < 0 || end < begin ||
+        (uint64_t)end > f->size)
+        return rill_fail(f->home, "%s: the data of \"%s\" do not lie in the "
+                         "file's %zu bytes of data", f->path, e->name,
+                         f->size);
+    e->begin = (size_t)begin;
+    e->end = (size_t)end;
+    if (e->end - e->begin != e->numel * e->kind->size)
+        return rill_fail(f->home, "%s: \"%s\" has %zu bytes of data, but its "
+                         "shape and dtype want %zu", f->path, e->name,
+                         e->end - e->begin, e->numel * e->kind->size);
+    return true;
+}
+
+static bool safetensors_read_metadata(rill_safetensors *f, json_t *object)
+{
+    const char *key;
+    json_t *value;
+    f->metadata = rill_tape_alloc(f->home, json_object_size(object) *
+                                               sizeof *f->metadata);
+    if (!json_is_object(object))
+        return rill_fail(f->home, "%s: __metadata__ is not an object",
+                         f->path);
+    json_object_foreach(object, key, value) {
+        if (!json_is_string(value))
+            return rill_fail(f->home, "%s: \"%s\" of __metadata__ is not a "
+                             "text", f->path, key);
+        rill_metadata m = { safetensors_copy(f->home, key),
+                            safetensors_copy(f->home,
+                                             json_string_value(value)) };
+        if (!m.key || !m.value)
+            return false;
+        f->metadata[f->n_metadata++] = m;
+    }
+    return true;
+}
+
+static int safetensors_order(const void *a, const void *b)
+{
+    const safetensors_entry *x = a, *y = b;
+    if (x->begin != y->begin)
+        return x->begin < y->begin ? -1 : 1;
+    return (x->end > y->end) - (x->end < y->end);
+}
+
+/* Fills f from its header; whether every byte of data is one tensor's. */
+static bool safetensors_read_header(rill_safetensors *f, json_t *header)
+{
+    const char *name;
+    json_t *value;
+    size_t end = 0;
+    f->at = rill_tape_alloc(f->home,
+                            json_object_size(header) * sizeof *f->at);
+    json_object_foreach(header, name, value) {
+        if (strcmp(name, "__metadata__") == 0) {
+            if (!safetensors_read_metadata(f, value))
+                return false;
+            continue;
+        }
+        safetensors_entry e = { .name = safetensors_copy(f->home, name) };
+        if (!e.name || !safetensors_entry_of(f, value, &e))
+            return false;
+        f->at[f->n++] = e;
+    }
+    if (rill_error(f->home))
+        return false;
+    qsort(f->at, (size_t)f->n, sizeof *f->at, safetensors_order);
+    for (int i = 0; i < f->n; end = f->at[i++].end)
+        if (f->at[i].begin != end)
+            return rill_fail(f->home, "%s: the data of \"%s\" begin at %zu, "
+                             "those before end at %zu", f->path,
+                             f->at[i].name, f->at[i].begin, end);
+    return end == f->size ||
+           rill_fail(f->home, "%s: the last %zu bytes belong to no tensor",
+                     f->path, f->size - end);
+}
+
+static void safetensors_parse(rill_safetensors *f)
+{
+    size_t size;
+    json_error_t wrong;
+    const unsigned char *bytes = safetensors_read(f->home, f->path, &size);
+    if (!bytes)
+        return;
+    uint64_t length = size < HEAD ? 0 : safetensors_bits(bytes, HEAD);
+    if (size < HEAD || length > size - HEAD) {
+        rill_fail(f->home, "%s: not safetensors, or cut off: a header of "
+                  "%" PRIu64 " bytes in a file of %zu", f->path, length,
+                  size);
+        return;
+    }
+    f->data = bytes + HEAD + length;
+    f->size = size - HEAD - (size_t)length;
+    json_t *header = json_loadb((const char *)bytes + HEAD, (size_t)length,
+                                JSON_REJECT_DUPLICATES, &wrong);
+    if (!header)
+        rill_fail(f->home, "%s: byte %d of its header: %s", f->path,
+                  wrong.position, wrong.text);
+    else if (!json_is_object(header))
+        rill_fail(f->home, "%s: its header is not an object", f->path);
+    else
+        safetensors_read_header(f, header);
+    json_decref(header);
+}
+
+/* Reads a file and checks all of it. What is returned carries the error, if
+ * there is one (rill_safetensors_error): a file that cannot be read or is
+ * malformed in any way, in a sentence with its path; it then has no tensors.
+ * Memory is in proportion to the file's size. The caller frees it with
+ * rill_safetensors_free. NULL only when memory ran out. */
+rill_safetensors *rill_safetensors_open(const char *path)
+{
+    rill_tape *home = rill_tape_new(NULL);
+    rill_safetensors *f = rill_tape_alloc(home, sizeof *f);
+    if (!f) {
+        rill_tape_free(home);
+        return NULL;
+    }
+    *f = (rill_safetensors){ .home = home };
+    if (!path)
+        rill_fail(home, "safetensors: the path is NULL");
+    else if ((f->path = safetensors_copy(home, path)) != NULL)
+        safetensors_parse(f);
+    if (rill_error(home))
+        f->n = f->n_metadata = 0;
+    return f;
+}
+
+/* Frees it; what rill_safetensors_get gave stays. NULL is allowed. */
+void rill_safetensors_free(rill_safetensors *f)
+{
+    if (f)
+        rill_tape_free(f->home);
+}
+
+/* Why it could not be read, or NULL. */
+const char *rill_safetensors_error(const rill_safetensors *f)
+{
+    return f ? rill_error(f->home) : "the safetensors file is NULL";
+}
+
+/* How many tensors there are. */
+int rill_safetensors_len(const rill_safetensors *f)
+{
+    return f ? f->n : 0;
+}
+
+/* The name of tensor i in the order of their data; NULL: there is none. */
+const char *rill_safetensors_name(const rill_safetensors *f, int i)
+{
+    return i >= 0 && i < rill_safetensors_len(f) ? f->at[i].name : NULL;
+}
+
+/* What the file says of itself under a key; NULL where it does not. */
+const char *rill_safetensors_metadata(const rill_safetensors *f,
+                                      const char *key)
+{
+    for (int i = 0; f && key && i < f->n_metadata; i++)
+        if (strcmp(f->metadata[i].key, key) == 0)
+            return f->metadata[i].value;
+    return NULL;
+}
+
+static const safetensors_entry *safetensors_find(const rill_safetensors *f,
+                                                 const char *name)
+{
+    for (int i = 0; name && i < rill_safetensors_len(f); i++)
+        if (strcmp(f->at[i].name, name) == 0)
+            return &f->at[i];
+    return NULL;
+}
+
+/* The tensor of this name, copied to t: F64 as float64, F32, F16 and BF16 as
+ * float32, whole numbers and BOOL as int32. Errors, on t: the file's own, no
+ * such name, a number that int32 cannot hold. */
+rill_tensor *rill_safetensors_get(rill_tape *t, const rill_safetensors *f,
+                                  const char *name)
+{
+    const safetensors_entry *e = safetensors_find(f, name);
+    if (!rill_nn_well(t, rill_safetensors_error(f)))
+        return NULL;
+    if (!e)
+        return rill_fail(t, "%s: has no tensor \"%s\"", f->path,
+                         name ? name : "(NULL)");
+    rill_tensor *x = rill_empty(t, e->kind->as, e->shape);
+    if (!x || !safetensors_fill(t, f, e, e->kind->as, rill_write(x)))
+        return NULL;
+    return x;
+}
+
+/* ---- writing ------------------------------------------------------------ */
+
+static size_t safetensors_size_of(const rill_tensor *x)
+{
+    return rill_dtype_of(x) == RILL_F64 ? sizeof(double) : sizeof(float);
+}
+
+static json_t *safetensors_describe(const rill_tensor *x, size_t *at)
+{
+    static const char *const dtype[] = { [RILL_F32] = "F32",
+                                         [RILL_F64] = "F64",
+                                         [RILL_I32] = "I32" };
+    json_t *shape = json_array();
+    size_t begin = *at;
+    *at += (size_t)rill_numel(x) * safetensors_size_of(x);
+    for (int d = 0; d < rill_ndim(x); d++)
+        json_array_append_new(shape, json_integer(rill_dim(x, d)));
+    return json_pack("{s:s, s:o, s:[I, I]}", "dtype",
+                     dtype[rill_dtype_of(x)], "shape", shape, "data_offsets",
+                     (json_int_t)begin, (json_int_t)*at);
+}
+
+/* Adds a pair to an object, once; value is used up, NULL where memory ran
+ * out. */
+static bool safetensors_put(rill_tape *t, json_t *object, const char *key,
+                            json_t *value)
+{
+    if (!key || json_object_get(object, key)) {
+        json_decref(value);
+        return rill_fail(t, "safetensors: %s%s%s", key ? "\"" : "", key
+                         ? key : "a name is NULL", key ? "\" is there twice"
+                                                       : "");
+    }
+    return json_object_set_new(object, key, value) == 0 ||
+           rill_fail(t, "safetensors: \"%s\" is not UTF-8, or memory ran out",
+                     key);
+}
+
+/* The header as text, to be freed; NULL with an error. The tensors of eight
+ * bytes an element come first, so that all are aligned. */
+static char *safetensors_header(rill_tape *t, const char *const *names,
+                                const rill_tensor *const *x, int n,
+                                const rill_metadata *metadata)
+{
+    size_t at = 0;
+    json_t *header = json_object(), *object = json_object();
+    bool good = true;
+    for (const rill_metadata *m = metadata; good && m && m->key; m++)
+        good = safetensors_put(t, object, m->key, json_string(m->value));
+    if (good && json_object_size(object))
+        good = safetensors_put(t, header, "__metadata__", json_incref(object));
+    json_decref(object);
+    for (size_t size = sizeof(double); size >= sizeof(float); size /= 2)
+        for (int i = 0; good && i < n; i++)
+            if (safetensors_size_of(x[i]) == size)
+                good = safetensors_put(t, header, names[i],
+                                       safetensors_describe(x[i], &at));
+    char *text = good ? json_dumps(header, JSON_COMPACT) : NULL;
+    if (good && !text)
+        rill_fail(t, "safetensors: out of memory");
+    json_decref(header);
+    return text;
+}
+
+/* The lowest byte first, on every machine. */
+static unsigned char *safetensors_store(unsigned char *to, uint64_t bits,
+                                        size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        to[i] = bits >> 8 * i & 255;
+    return to + size;
+}
+
+static void safetensors_write_data(FILE *file, const rill_tensor *x)
+{
+    unsigned char buffer[CHUNK * sizeof(uint64_t)], *to = buffer;
+    size_t size = safetensors_size_of(x);
+    const unsigned char *from = rill_data(x);
+    for (int64_t i = 0; i < rill_numel(x); i++, from += size) {
+        uint64_t wide = 0;
+        uint32_t narrow = 0;
+        if (size == sizeof wide)
+            memcpy(&wide, from, size);
+        else
+            memcpy(&narrow, from, size);
+        to = safetensors_store(to, wide | narrow, size);
+        if (to == buffer + CHUNK * size) {
+            fwrite(buffer, 1, (size_t)(to - buffer), file);
+            to = buffer;
+        }
+    }
+    fwrite(buffer, 1, (size_t)(to - buffer), file);
+}
+
+/* The header is padded so that the data begin at a multiple of 8. */
+static void safetensors_write_all(FILE *file, const char *header,
+                                  const rill_tensor *const *x, int n)
+{
+    unsigned char length[HEAD];
+    size_t padded = (strlen(header) + HEAD - 1) / HEAD * HEAD;
+    safetensors_store(length, padded, HEAD);
+    fwrite(length, 1, HEAD, file);
+    fprintf(file, "%-*s", (int)padded, header);
+    for (size_t size = sizeof(double); size >= sizeof(float); size /= 2)
+        for (int i = 0; i < n; i++)
+            if (safetensors_size_of(x[i]) == size)
+                safetensors_write_data(file, x[i]);
+}
+
+/* Makes the rename itself outlast a crash; that some file systems cannot do
+ * it is no error. */
+static void safetensors_sync_folder(const char *path)
+{
+    char folder[PATH_MAX] = ".";
+    const char *slash = strrchr(path, '/');
+    if (slash)
+        snprintf(folder, sizeof folder, "%.*s", (int)(slash - path + 1), path);
+    int fd = open(folder, O_RDONLY);
+    if (fd >= 0) {
+        fsync(fd);
+        close(fd);
+    }
+}
+
+/* Writes a file of n tensors of t or of any other tape, with names that are
+ * UTF-8 and differ, and pairs of texts (metadata ends with a NULL key; NULL:
+ * none). A file that stands at path is replaced when the new one is complete
+ * and on the disk, and unharmed where that fails. Errors, on t: a tensor that
+ * is NULL or was reset, a bad name, a file that cannot be written. */
+bool rill_safetensors_write(rill_tape *t, const char *path,
+                            const char *const *names,
+                            const rill_tensor *const *x, int n,
+                            const rill_metadata *metadata)
+{
+    char beside[PATH_MAX];
+    for (int i = 0; i < n; i++)
+        if (!rill_usable(t, "safetensors", "a tensor", x[i]))
+            return false;
+    if (!path || snprintf(beside, sizeof beside, "%s.%ld", path,
+                          (long)getpid()) >= (int)sizeof beside)
+        return rill_fail(t, "safetensors: the path is %s",
+                         path ? "too long" : "NULL");
+    char *header = safetensors_header(t, names, x, n, metadata);
+    if (!header)
+        return false;
+    FILE *file = fopen(beside, "wb");
+    if (file)
+        safetensors_write_all(file, header, x, n);
+    bool good = file && fflush(file) == 0 && !ferror(file) &&
+                fsync(fileno(file)) == 0;
+    if (file && fclose(file) != 0)
+        good = false;
+    if (!good || rename(beside, path) != 0) {
+        rill_fail(t, "%s: cannot write it: %s", path, strerror(errno));
+        unlink(beside);
+        good = false;
+    }
+    free(header);
+    if (good)
+        safetensors_sync_folder(path);
+    return good;
+}
+
+/* ---- parameter sets ----------------------------------------------------- */
+
+/* Writes all parameters under their names, and metadata if not NULL, as
+ * rill_safetensors_write does and with its errors, on the set. */
+bool rill_params_save(rill_params *p, const char *path,
+                      const rill_metadata *metadata)
+{
+    if (rill_params_error(p))
+        return false;
+    rill_tape *t = rill_tape_new(NULL);
+    size_t n = (size_t)p->n;
+    const char **names = rill_tape_alloc(t, n * sizeof *names);
+    const rill_tensor **x = rill_tape_alloc(t, n * sizeof *x);
+    for (int i = 0; x && i < p->n; i++) {
+        x[i] = p->at[i].w;
+        names[i] = rill_name(x[i]);
+    }
+    bool good = x && rill_safetensors_write(t, path, names, x, p->n, metadata);
+    if (!good)
+        rill_fail(p->home, "%s", rill_error(t));
+    rill_tape_free(t);
+    return good;
+}
+
+/* The names that do not fit, as far as a sentence holds them. */
+typedef struct {
+    char text[320];
+    const char *why; /* of the last one */
+    int length, left_out;
+} safetensors_names;
+
+static void safetensors_note(safetensors_names *list, const char *why,
+                             const char *name)
+{
+    char one[sizeof list->text];
+    const char *before = !list->why ? "" : list->why == why ? ", " : "; ";
+    int room = (int)sizeof list->text - list->length;
+    int wanted = snprintf(one, sizeof one, "%s%s%s\"%s\"", before,
+                          list->why == why ? "" : why,
+                          list->why == why ? "" : " ", name);
+    list->why = why;
+    if (wanted < room && list->left_out == 0)
+        list->length += snprintf(list->text + list->length, (size_t)room,
+                                 "%s", one);
+    else
+        list->left_out++;
+}
+
+static bool safetensors_fits(const safetensors_entry *e, const rill_tensor *w)
+{
+    bool same = e->kind->as != RILL_I32 && e->shape.ndim == rill_ndim(w);
+    for (int d = 0; same && d < e->shape.ndim; d++)
+        same = e->shape.dim[d] == rill_dim(w, d);
+    return same;
+}
+
+/* Whether every parameter can be had, or, where that is enough, one. */
+static bool safetensors_all_fit(const rill_params *p,
+                                const rill_safetensors *f, bool partial)
+{
+    static const char missing[] = "missing", unexpected[] = "unexpected",
+                      other[] = "of another shape or dtype";
+    safetensors_names bad = { .why = NULL };
+    int found = 0;
+    for (int i = 0; i < p->n; i++) {
+        bool there = safetensors_find(f, rill_name(p->at[i].w));
+        found += there;
+        if (!there && !partial)
+            safetensors_note(&bad, missing, rill_name(p->at[i].w));
+    }
+    for (int i = 0; !partial && i < f->n; i++)
+        if (f->at[i].name[0] != '.' && !rill_params_find(p, f->at[i].name))
+            safetensors_note(&bad, unexpected, f->at[i].name);
+    for (int i = 0; i < f->n; i++) {
+        const rill_tensor *w = rill_params_find(p, f->at[i].name);
+        if (w && !safetensors_fits(&f->at[i], w))
+            safetensors_note(&bad, other, f->at[i].name);
+    }
+    char more[32] = "";
+    if (bad.left_out)
+        snprintf(more, sizeof more, " and %d more", bad.left_out);
+    if (bad.why)
+        return rill_fail(p->home, "%s: does not fit the parameters: %s%s",
+                         f->path, bad.text, more);
+    return found > 0 || p->n == 0 ||
+           rill_fail(p->home, "%s: has none of the parameters", f->path);
+}
+
+/* Reads the parameters from a file by their names, floats of any size, which
+ * are rounded where the set's dtype is narrower. Every name must be there
+ * with the same shape and no other may be, except such as begin with a dot;
+ * with opts->partial those that are there are read and the others stay. All
+ * that does not fit is named in one error, and then nothing has changed.
+ * opts may be NULL. Other errors: the file's. */
+bool rill_params_load(rill_params *p, const char *path,
+                      const rill_load_opts *opts)
+{
+    if (rill_params_error(p))
+        return false;
+    rill_safetensors *f = rill_safetensors_open(path);
+    const char *wrong = f ? rill_safetensors_error(f) : "out of memory";
+    bool good = rill_nn_well(p->home, wrong) &&
+                safetensors_all_fit(p, f, opts && opts->partial);
+    for (int i = 0; good && i < p->n; i++) {
+        rill_tensor *w = p->at[i].w;
+        const safetensors_entry *e = safetensors_find(f, rill_name(w));
+        if (e)
+            safetensors_fill(p->home, f, e, p->dtype, rill_variable_write(w));
+    }
+    rill_safetensors_free(f);
+    return good;
+}
