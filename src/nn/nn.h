@@ -245,6 +245,18 @@ bool rill_safetensors_write(rill_tape *t, const char *path,
                             const rill_tensor *const *x, int n,
                             const rill_metadata *metadata);
 
+/* All that a run needs to be taken up again, to the bit. */
+typedef struct {
+    rill_params *params; /* the rest may be NULL: */
+    rill_optim *optim;   /* made with the same options */
+    rill_tape *tape;     /* that trains: its dropout goes on */
+    rill_rng *rng;       /* the program's own */
+    int64_t *step;       /* the program's own count, for its schedule */
+} rill_checkpoint;
+
+bool rill_checkpoint_save(const rill_checkpoint *c, const char *path);
+bool rill_checkpoint_load(const rill_checkpoint *c, const char *path);
+
 /* ---- measures ----------------------------------------------------------- */
 
 double rill_accuracy(const rill_tensor *logits, const rill_tensor *labels);

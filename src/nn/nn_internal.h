@@ -47,6 +47,11 @@ rill_tensor *rill_params_gradient(const rill_params *p, rill_tape *t, int i);
 bool rill_params_learn(const rill_params *p, rill_tape *t, rill_tape *home,
                        const char *who);
 
+/* Fills the parameters from a file; false, and nothing is changed, with an
+ * error on the set where it does not fit. */
+bool rill_params_take(rill_params *p, const rill_safetensors *f,
+                      bool partial);
+
 /* ---- optimisers --------------------------------------------------------- */
 
 enum { RILL_OPTIM_STATES = 2, RILL_OPTIM_OPTIONS = 6 };
@@ -78,6 +83,20 @@ typedef struct {
     double initial; /* what states start as */
 } rill_optim_plan;
 
+struct rill_optim {
+    rill_tape *home;
+    rill_params *params;
+    rill_optim_plan plan;
+    double lr;
+    bool refused; /* when it was made: for good */
+    int n;
+    rill_update *slot; /* kept from step to step */
+};
+
+/* A slot for each parameter that the set has by now. */
+bool rill_optim_slots(rill_optim *o);
+/* The state that parameter i wants. */
+bool rill_optim_state(rill_optim *o, int i);
 rill_optim *rill_optim_new(rill_params *p, const rill_optim_plan *plan);
 
 #pragma GCC visibility pop

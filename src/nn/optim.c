@@ -8,16 +8,6 @@
 
 #include <math.h>
 
-struct rill_optim {
-    rill_tape *home;
-    rill_params *params;
-    rill_optim_plan plan;
-    double lr;
-    bool refused; /* when it was made: for good */
-    int n;
-    rill_update *slot; /* kept from step to step */
-};
-
 rill_optim *rill_optim_new(rill_params *p, const rill_optim_plan *plan)
 {
     const char *who = plan->name;
@@ -65,8 +55,7 @@ void rill_optim_clear_error(rill_optim *o)
         rill_clear_error(o->home);
 }
 
-/* A slot for each parameter that the set has by now. */
-static bool optim_slots(rill_optim *o)
+bool rill_optim_slots(rill_optim *o)
 {
     for (; o->n < rill_params_len(o->params); o->n++) {
         rill_update *slot = rill_nn_grow(o->home, o->slot, o->n, sizeof *slot);
@@ -94,7 +83,7 @@ bool rill_optim_group(rill_optim *o, const char *prefix,
     if (!rill_nn_within(o->home, "group", "lr", s.lr, INFINITY) ||
         !rill_nn_within(o->home, "group", "weight_decay", decay, INFINITY) ||
         !rill_params_any(o->params, o->home, "group", prefix) ||
-        !optim_slots(o))
+        !rill_optim_slots(o))
         return false;
     for (int i = 0; i < o->n; i++)
         if (rill_params_begins(o->params, i, prefix)) {
@@ -121,20 +110,25 @@ bool rill_optim_set_lr(rill_optim *o, double lr)
     return true;
 }
 
+bool rill_optim_state(rill_optim *o, int i)
+{
+    const rill_tensor *w = rill_params_at(o->params, i);
+    void **state = o->slot[i].state;
+    for (int k = 0; k < RILL_OPTIM_STATES; k++)
+        if (o->plan.wants[k] && !state[k])
+            state[k] = rill_write(rill_full(o->home, o->plan.initial,
+                                            rill_dtype_of(w),
+                                            rill_shape_of(w)));
+    return !rill_error(o->home);
+}
+
 /* The state of every parameter that is about to move. */
 static bool optim_states(rill_optim *o, rill_tape *t)
 {
-    for (int i = 0; i < o->n; i++) {
-        const rill_tensor *w = rill_params_at(o->params, i);
-        void **state = o->slot[i].state;
-        for (int k = 0; k < RILL_OPTIM_STATES; k++)
-            if (o->plan.wants[k] && !state[k] &&
-                rill_params_gradient(o->params, t, i))
-                state[k] = rill_write(rill_full(
-                    o->home, o->plan.initial, rill_dtype_of(w),
-                    rill_shape_of(w)));
-    }
-    return !rill_error(o->home);
+    for (int i = 0; i < o->n; i++)
+        if (rill_params_gradient(o->params, t, i) && !rill_optim_state(o, i))
+            return false;
+    return true;
 }
 
 /* Moves the parameters that have a gradient and are not frozen: by the
@@ -148,7 +142,7 @@ bool rill_optim_step(rill_optim *o, rill_tape *t)
     if (!rill_nn_well(t, rill_optim_error(o)) ||
         !rill_params_learn(o->params, t, o->home, "step"))
         return false;
-    if (!optim_slots(o) || !optim_states(o, t))
+    if (!rill_optim_slots(o) || !optim_states(o, t))
         return rill_nn_well(t, rill_error(o->home));
     for (int i = 0; i < o->n; i++) {
         rill_update *u = &o->slot[i];

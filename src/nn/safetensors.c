@@ -642,6 +642,20 @@ static bool safetensors_all_fit(const rill_params *p,
            rill_fail(p->home, "%s: has none of the parameters", f->path);
 }
 
+bool rill_params_take(rill_params *p, const rill_safetensors *f, bool partial)
+{
+    if (!rill_nn_well(p->home, rill_safetensors_error(f)) ||
+        !safetensors_all_fit(p, f, partial))
+        return false;
+    for (int i = 0; i < p->n; i++) {
+        rill_tensor *w = p->at[i].w;
+        const safetensors_entry *e = safetensors_find(f, rill_name(w));
+        if (e)
+            safetensors_fill(p->home, f, e, p->dtype, rill_variable_write(w));
+    }
+    return true;
+}
+
 /* Reads the parameters from a file by their names, floats of any size, which
  * are rounded where the set's dtype is narrower. Every name must be there
  * with the same shape and no other may be, except such as begin with a dot;
@@ -654,15 +668,8 @@ bool rill_params_load(rill_params *p, const char *path,
     if (rill_params_error(p))
         return false;
     rill_safetensors *f = rill_safetensors_open(path);
-    const char *wrong = f ? rill_safetensors_error(f) : "out of memory";
-    bool good = rill_nn_well(p->home, wrong) &&
-                safetensors_all_fit(p, f, opts && opts->partial);
-    for (int i = 0; good && i < p->n; i++) {
-        rill_tensor *w = p->at[i].w;
-        const safetensors_entry *e = safetensors_find(f, rill_name(w));
-        if (e)
-            safetensors_fill(p->home, f, e, p->dtype, rill_variable_write(w));
-    }
+    bool good = f ? rill_params_take(p, f, opts && opts->partial)
+                  : rill_nn_well(p->home, "out of memory");
     rill_safetensors_free(f);
     return good;
 }

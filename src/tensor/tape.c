@@ -88,6 +88,20 @@ bool rill_tape_train(rill_tape *t, bool on)
     return was;
 }
 
+/* How often the tape was reset: dropout's masks go by it. */
+uint64_t rill_tape_step(const rill_tape *t)
+{
+    return t ? t->step : 0;
+}
+
+/* Goes on counting from step: a run that is taken up again drops what it
+ * would have dropped. */
+void rill_tape_set_step(rill_tape *t, uint64_t step)
+{
+    if (t)
+        t->step = step;
+}
+
 /* Bytes of tensors and nodes since the last reset. */
 size_t rill_tape_bytes(const rill_tape *t)
 {

@@ -67,6 +67,8 @@ void rill_tape_reset(rill_tape *t);              /* ends a step */
 bool rill_tape_record(rill_tape *t, bool on);    /* off: evaluate only */
 bool rill_tape_train(rill_tape *t, bool on);     /* on: dropout drops */
                                      /* both return what it was before */
+uint64_t rill_tape_step(const rill_tape *t);     /* resets so far */
+void rill_tape_set_step(rill_tape *t, uint64_t step); /* for dropout */
 size_t rill_tape_bytes(const rill_tape *t);      /* in use since reset */
 size_t rill_tape_peak_bytes(const rill_tape *t); /* the most ever in use */
 void *rill_tape_alloc(rill_tape *t, size_t bytes); /* lives until reset */
