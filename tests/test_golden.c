@@ -521,7 +521,8 @@ START_TEST(folder_holds_known_files)
         "cross_entropy_prob.txt", "nll_loss.txt", "binary_cross_entropy.txt",
         "regression_losses.txt", "second_derivatives.txt",
         /* test_golden_nn.c: */
-        "optimizers.txt", "lr_schedulers.txt", "clip_grad.txt"
+        "optimizers.txt", "lr_schedulers.txt", "clip_grad.txt",
+        "safetensors.txt"
     };
     const char *folder = getenv("RILL_GOLDEN");
     DIR *d = opendir(folder ? folder : "tests/golden");
