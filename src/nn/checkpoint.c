@@ -8,8 +8,10 @@
 #include "nn_internal.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { TEXT = 64 };
@@ -72,7 +74,8 @@ static void checkpoint_add_optim(checkpoint_parts *s,
                                          rill_dtype_of(w), rill_shape_of(w)));
     }
     checkpoint_add(s, STEPS, steps);
-    checkpoint_say(s, "rill.optim", "%s %a", o->plan.name, o->lr);
+    checkpoint_say(s, "rill.optim", "%s", o->plan.name);
+    checkpoint_say(s, "rill.lr", "%a", o->lr);
 }
 
 static bool checkpoint_write(checkpoint_parts *s, const rill_checkpoint *c,
@@ -136,24 +139,25 @@ bool rill_checkpoint_save(const rill_checkpoint *c, const char *path)
 /* What was read, complete, before anything is changed by it. */
 typedef struct {
     rill_tape *t;
-    rill_rng params_rng, rng;
-    uint64_t tape_step;
-    int64_t step;
+    uint64_t params_rng[2], rng[2], tape_step, step;
     double lr;
     const double *steps;
     const rill_tensor **state; /* [n, RILL_OPTIM_STATES] */
 } checkpoint_read;
 
-/* Whether text has exactly so many values of this format. */
-static bool checkpoint_scan(rill_tape *t, const rill_safetensors *f,
-                            const char *key, const char *format, int n,
-                            void *a, void *b)
+/* Reads n numbers from what the file says under a key. */
+static bool checkpoint_numbers(rill_tape *t, const rill_safetensors *f,
+                               const char *key, int n, uint64_t *numbers)
 {
     const char *text = rill_safetensors_metadata(f, key);
-    int end = -1;
-    int got = !text ? 0 : b ? sscanf(text, format, a, b, &end)
-                            : sscanf(text, format, a, &end);
-    return (got == n && end == (int)strlen(text)) ||
+    char *end = (char *)(uintptr_t)text;
+    for (int i = 0; text && i < n; i++) {
+        const char *from = end;
+        numbers[i] = strtoull(from, &end, 10);
+        if (end == from)
+            text = NULL;
+    }
+    return (text && *end == '\0') ||
            rill_fail(t, "checkpoint: no readable \"%s\" in the file", key);
 }
 
@@ -162,22 +166,23 @@ static bool checkpoint_read_optim(checkpoint_read *r,
                                   const rill_checkpoint *c)
 {
     const rill_optim *o = c->optim;
-    char name[TEXT];
+    const char *name = rill_safetensors_metadata(f, "rill.optim"),
+               *lr = rill_safetensors_metadata(f, "rill.lr");
     const rill_tensor *steps = rill_safetensors_get(r->t, f, STEPS);
-    if (!steps || !checkpoint_scan(r->t, f, "rill.optim", "%31s %la%n", 2,
-                                   name, &r->lr))
+    if (!steps)
         return false;
-    if (strcmp(name, o->plan.name) != 0)
+    if (!name || strcmp(name, o->plan.name) != 0)
         return rill_fail(r->t, "checkpoint: the file's optimiser is %s, not "
-                         "%s", name, o->plan.name);
+                         "%s", name ? name : "not named", o->plan.name);
+    r->lr = lr ? strtod(lr, NULL) : NAN;
     r->steps = rill_f64(steps);
     r->state = rill_tape_alloc(r->t, (size_t)(o->n * RILL_OPTIM_STATES) *
                                          sizeof *r->state);
     if (!r->state)
         return false;
     if (!r->steps || rill_numel(steps) != o->n || !(r->lr >= 0))
-        return rill_fail(r->t, "checkpoint: %s is not a count for each "
-                         "parameter", STEPS);
+        return rill_fail(r->t, "checkpoint: no readable \"%s\" in the file",
+                         r->lr >= 0 ? STEPS : "rill.lr");
     for (int i = 0; i < o->n; i++)
         for (int k = 0; k < RILL_OPTIM_STATES; k++) {
             const rill_tensor *w = rill_params_at(c->params, i);
@@ -201,16 +206,12 @@ static bool checkpoint_read_all(checkpoint_read *r, const rill_safetensors *f,
                                 const rill_checkpoint *c)
 {
     return rill_nn_well(r->t, rill_safetensors_error(f)) &&
-           checkpoint_scan(r->t, f, "rill.params", "%" SCNu64 " %" SCNu64 "%n",
-                           2, &r->params_rng.seed, &r->params_rng.drawn) &&
-           (!c->tape || checkpoint_scan(r->t, f, "rill.tape", "%" SCNu64 "%n",
-                                        1, &r->tape_step, NULL)) &&
-           (!c->rng || checkpoint_scan(r->t, f, "rill.rng",
-                                       "%" SCNu64 " %" SCNu64 "%n", 2,
-                                       &r->rng.seed, &r->rng.drawn)) &&
-           (!c->step || checkpoint_scan(r->t, f, "rill.step",
-                                        "%" SCNd64 "%n", 1, &r->step,
-                                        NULL)) &&
+           checkpoint_numbers(r->t, f, "rill.params", 2, r->params_rng) &&
+           (!c->tape ||
+            checkpoint_numbers(r->t, f, "rill.tape", 1, &r->tape_step)) &&
+           (!c->rng || checkpoint_numbers(r->t, f, "rill.rng", 2, r->rng)) &&
+           (!c->step ||
+            checkpoint_numbers(r->t, f, "rill.step", 1, &r->step)) &&
            (!c->optim || checkpoint_read_optim(r, f, c));
 }
 
@@ -242,10 +243,10 @@ static void checkpoint_apply(const checkpoint_read *r,
     if (c->tape)
         rill_tape_set_step(c->tape, r->tape_step);
     if (c->rng)
-        *c->rng = r->rng;
+        *c->rng = (rill_rng){ r->rng[0], r->rng[1] };
     if (c->step)
-        *c->step = r->step;
-    c->params->rng = r->params_rng;
+        *c->step = (int64_t)r->step;
+    c->params->rng = (rill_rng){ r->params_rng[0], r->params_rng[1] };
 }
 
 /* Puts everything that c names back as it was saved: a run goes on as if it

@@ -482,7 +482,8 @@ static void safetensors_write_data(FILE *file, const rill_tensor *x)
             to = buffer;
         }
     }
-    fwrite(buffer, 1, (size_t)(to - buffer), file);
+    if (to != buffer)
+        fwrite(buffer, 1, (size_t)(to - buffer), file);
 }
 
 /* The header is padded so that the data begin at a multiple of 8. */
