@@ -9,6 +9,7 @@ endif
 CFLAGS ?= -O3 -g
 BUILD  ?= build$(if $(SAN),/san)
 PREFIX ?= /usr/local
+PYTHON ?= /usr/bin/python3
 VERSION = 0.1.0
 
 WARN  = -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes \
@@ -97,6 +98,16 @@ test-valgrind: all $(TESTS)
 	    --show-leak-kinds=definite --errors-for-leak-kinds=definite" \
 	    sh tests/run.sh $(BUILD)/tests $(notdir $(TESTS))
 
+# Weights to PyTorch and back, where it is installed (python3-torch).
+test-torch: $(BUILD)/tests/test_safetensors
+	mkdir -p $(BUILD)/torch/safetensors
+	cp tests/golden/safetensors* $(BUILD)/torch -r
+	$(PYTHON) tests/torch_peer.py make \
+	    $(BUILD)/torch/safetensors/torch.safetensors
+	RILL_GOLDEN="$$PWD/$(BUILD)/torch" \
+	    RILL_TORCH="$$PWD/$(BUILD)/torch/rill.safetensors" $<
+	$(PYTHON) tests/torch_peer.py check $(BUILD)/torch/rill.safetensors
+
 # Warnings as errors from both compilers, and cppcheck.
 lint:
 	@for cc in gcc clang; do for f in $(SOURCES) $(wildcard examples/*.c) \
@@ -135,7 +146,7 @@ uninstall:
 clean:
 	rm -rf build
 
-.PHONY: all lib examples train test test-valgrind bench deps deps-dev clean lint \
+.PHONY: all lib examples train test test-torch test-valgrind bench deps deps-dev clean lint \
         install uninstall
 .SECONDARY:
 -include $(OBJECTS:.o=.d) $(EXAMPLES:=.d) $(TESTS:=.d)

@@ -422,6 +422,75 @@ START_TEST(old_file_is_unharmed)
 }
 END_TEST
 
+/* ---- PyTorch ------------------------------------------------------------ */
+
+enum { RESULTS = 6 };
+static const char *const result_names[RESULTS] = {
+    ".output", ".loss", ".grad.0.weight", ".grad.0.bias", ".grad.2.weight",
+    ".grad.2.bias"
+};
+
+/* What the network gives, in the order of result_names. */
+static void compute(const rill_params *p, rill_tensor *x, rill_tensor *labels,
+                    const rill_tensor **results)
+{
+    rill_tensor *w[4];
+    for (int i = 0; i < 4; i++)
+        w[i] = rill_params_at(p, i);
+    rill_tensor *h = rill_sigmoid(tape, rill_linear(tape, x, w[0], w[1]));
+    rill_tensor *output = rill_linear(tape, h, w[2], w[3]);
+    rill_tensor *loss = rill_cross_entropy(tape, output, labels, NULL);
+    ck_assert(rill_backward(tape, loss, NULL));
+    results[0] = output;
+    results[1] = loss;
+    for (int i = 0; i < 4; i++)
+        results[2 + i] = rill_grad(tape, w[i]);
+}
+
+/* A state dict of PyTorch's loads unchanged and gives its outputs and its
+ * gradients; where RILL_TORCH is set, one of rill's goes there, for
+ * torch_peer.py. */
+START_TEST(state_dict_of_pytorch)
+{
+    char path[PATH_MAX + 64];
+    const char *names[RESULTS + 6] = { "0.weight", "0.bias", "2.weight",
+                                       "2.bias", ".input", ".labels" };
+    const rill_tensor *x[RESULTS + 6];
+    snprintf(path, sizeof path, "%s/safetensors/torch.safetensors",
+             golden_folder);
+    rill_params *p = rill_params_new(RILL_F32, 1);
+    rill_nn_linear_new(p, "0", 3, 4);
+    rill_nn_linear_new(p, "2", 4, 5);
+    rill_safetensors *f = rill_safetensors_open(path);
+    rill_tensor *input = rill_safetensors_get(tape, f, ".input"),
+                *labels = rill_safetensors_get(tape, f, ".labels");
+    ck_assert(rill_params_load(p, path, NULL));
+    compute(p, input, labels, x);
+    for (int i = 0; i < RESULTS; i++) {
+        rill_tensor *want = rill_safetensors_get(tape, f, result_names[i]);
+        ASSERT_OK();
+        assert_tensor(x[i], rill_shape_of(want),
+                      rill_f64(rill_cast(tape, want, RILL_F64)), 3e-5);
+    }
+    rill_safetensors_free(f);
+    for (int i = 0; i < 4; i++)
+        rill_init_normal(p, rill_params_at(p, i), 0, 1);
+    rill_tape_reset(tape);
+    input = normal(3, RILL_F32, RILL_SHAPE(6, 3));
+    labels = rill_from(tape, (double[]){ 4, 3, 2, 1, 0, 4 }, RILL_I32,
+                       RILL_SHAPE(6));
+    compute(p, input, labels, x + 6);
+    x[4] = input, x[5] = labels;
+    for (int i = 0; i < 4; i++)
+        x[i] = rill_params_at(p, i);
+    memcpy(names + 6, result_names, sizeof result_names);
+    const char *to = getenv("RILL_TORCH");
+    ck_assert(rill_safetensors_write(tape, to ? to : "torch", names, x,
+                                     RESULTS + 6, NULL));
+    rill_params_free(p);
+}
+END_TEST
+
 /* ---- checkpoints -------------------------------------------------------- */
 
 typedef rill_optim *optimiser(rill_params *p);
@@ -561,12 +630,15 @@ int main(void)
         return EXIT_FAILURE;
     snprintf(golden_folder, sizeof golden_folder, "%s/tests/golden", here);
     setenv("RILL_GOLDEN", golden_folder, 0);
+    snprintf(golden_folder, sizeof golden_folder, "%s",
+             getenv("RILL_GOLDEN"));
     int failed = HARNESS_RUN("safetensors", official_file, round_trip,
                              malformed, header_length, nesting,
                              cut_off_anywhere, not_a_file,
                              bad_names_are_not_written, parameters,
                              names_that_do_not_fit, many_names,
-                             old_file_is_unharmed, a_run_goes_on_to_the_bit,
+                             old_file_is_unharmed, state_dict_of_pytorch,
+                             a_run_goes_on_to_the_bit,
                              checkpoints_that_do_not_fit);
     char command[64];
     snprintf(command, sizeof command, "rm -r %s", folder);
