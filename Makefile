@@ -10,7 +10,8 @@ CFLAGS ?= -O3 -g
 BUILD  ?= build$(if $(SAN),/san)
 PREFIX ?= /usr/local
 PYTHON ?= /usr/bin/python3
-VERSION = 0.1.0
+VERSION := $(subst $() ,.,$(shell sed -n \
+    's/^\#define RILL_VERSION_[A-Z]* //p' src/tensor/tensor.h))
 
 WARN  = -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes \
         -Wmissing-prototypes -Wvla
@@ -34,12 +35,15 @@ CHECK       = $$(pkg-config --cflags --libs check)
 SOURCES  := $(wildcard src/*/*.c)
 OBJECTS  := $(SOURCES:%.c=$(BUILD)/%.o)
 LIB      := $(BUILD)/librill.a
+# Programs ask the loader for the soname: it changes when they would break.
+SONAME   := librill.so.$(basename $(VERSION))
+SHARED   := $(BUILD)/librill.so.$(VERSION)
 EXAMPLES := $(patsubst %.c,$(BUILD)/%,$(wildcard examples/*.c))
 TESTS    := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/test_*.c))
 HEADERS  := src/rill.h src/tensor/tensor.h src/ops/ops.h src/nn/nn.h
 
 all: lib examples
-lib: $(LIB)
+lib: $(LIB) $(SHARED)
 examples: $(EXAMPLES)
 
 # deps comes first where it is asked for, also under -j
@@ -56,6 +60,10 @@ $(LIB): $(OBJECTS)
 	@echo $(AR) $@
 	@rm -f $@
 	@$(AR) rcs $@ $^
+
+$(SHARED): $(OBJECTS)
+	@echo $(CC) $@
+	@$(CC) $(FLAGS) -shared -Wl,-soname,$(SONAME) $^ $(LIBS) -o $@
 
 $(BUILD)/examples/%: examples/%.c $(LIB)
 	@mkdir -p $(@D)
@@ -132,15 +140,21 @@ deps deps-dev:
 # The headers keep their folders. DESTDIR is put before every path, but not
 # into rill.pc.
 TO = $(DESTDIR)$(PREFIX)
-install: $(LIB)
+install: $(LIB) $(SHARED)
 	for h in $(HEADERS:src/%=%); do \
 	    install -D -m 644 "src/$$h" "$(TO)/include/rill/$$h" || exit 1; done
 	install -D -m 644 $(LIB) "$(TO)/lib/librill.a"
+	install -m 755 $(SHARED) "$(TO)/lib"
+	ln -sf librill.so.$(VERSION) "$(TO)/lib/$(SONAME)"
+	ln -sf $(SONAME) "$(TO)/lib/librill.so"
 	sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|' rill.pc.in | \
 	    install -D -m 644 /dev/stdin "$(TO)/lib/pkgconfig/rill.pc"
+	@# the loader looks into its cache, which a package makes anew by itself
+	[ -n "$(DESTDIR)" ] || [ "$$(id -u)" != 0 ] || ldconfig
 
 uninstall:
-	rm -f "$(TO)/lib/librill.a" "$(TO)/lib/pkgconfig/rill.pc"
+	rm -f "$(TO)/lib/librill.a" "$(TO)"/lib/librill.so* \
+	    "$(TO)/lib/pkgconfig/rill.pc"
 	rm -rf "$(TO)/include/rill"
 
 clean:

@@ -73,8 +73,8 @@ START_TEST(the_program_learns)
 {
     open_folder();
     shell("$CC -std=c11 -Wall -Wextra -Wpedantic -Werror " SANITIZE " -Isrc "
-          "\"$D/train.c\" \"$B/librill.a\" $(pkg-config --libs openblas) -lm "
-          "-lpthread -o \"$D/train\" && \"$D/train\" >\"$D/out\"");
+          "\"$D/train.c\" \"$B/librill.a\" $(pkg-config --libs openblas jansson) "
+          "-lm -lpthread -o \"$D/train\" && \"$D/train\" >\"$D/out\"");
     char path[64];
     snprintf(path, sizeof path, "%s/out", folder);
     char *out = read_file(path);
@@ -93,25 +93,52 @@ START_TEST(the_program_learns)
 }
 END_TEST
 
-/* The library is there: -o keeps make from building it with other flags. */
-#define MAKE "env -u MAKEFLAGS make -s BUILD=\"$B\" -o \"$B/librill.a\" "
+/* The libraries are there: -o keeps make from building them with other
+ * flags. */
+#define MAKE                                             \
+    "env -u MAKEFLAGS make -s BUILD=\"$B\" -o \"$B/librill.a\" " \
+    "-o \"$(echo \"$B\"/librill.so.*)\" "
+#define INSTALLED "cd \"$D\" && export PKG_CONFIG_PATH=\"$D/usr/lib/pkgconfig\"" \
+    " LD_LIBRARY_PATH=\"$D/usr/lib\" && "
 
+/* In one line, against the shared library and against the static one, in C
+ * and in C++. */
 START_TEST(installed_it_builds_in_one_line)
 {
     open_folder();
     shell(MAKE "install PREFIX=\"$D/usr\" DESTDIR=");
-    shell("cd \"$D\" && export PKG_CONFIG_PATH=\"$D/usr/lib/pkgconfig\" && "
-          "$CC " SANITIZE " "
-          "-O2 train.c $(pkg-config --cflags --libs rill) -o train && ./train "
-          "&& pkg-config --modversion rill | grep -qx '[0-9.]*'");
+    shell(INSTALLED "$CC " SANITIZE " -O2 train.c "
+          "$(pkg-config --cflags --libs rill) -o train && ./train && "
+          "readelf -d train | grep -q 'librill.so.0.1]'");
+    shell(INSTALLED "printf '%s' '#include <rill.h>\n#include <cstring>\n"
+          "int main() { const rill_shape s = RILL_SHAPE(2, 3);\n"
+          "rill_params *p = rill_params_new(RILL_F64, 1);\n"
+          "rill_params_add(p, \"w\", s); rill_params_print(stdout, p);\n"
+          "bool same = rill_params_count(p) == 6 &&\n"
+          "    std::strcmp(rill_version(), \"0.1.0\") == 0;\n"
+          "rill_params_free(p); return !same; }' >p.cpp; "
+          "command -v g++ >p.out || exit 0; case $CC in *clang*) exit 0; esac; "
+          "g++ " SANITIZE " -std=c++17 -Wall -Wextra -Wpedantic -Werror p.cpp "
+          "$(pkg-config --cflags --libs rill) -o p && ./p");
+    shell(INSTALLED "test \"$(pkg-config --modversion rill)\" = 0.1.0");
+    shell(INSTALLED "rm usr/lib/librill.so* && $CC " SANITIZE " -O2 train.c "
+          "$(pkg-config --cflags --libs --static rill) -o train && ./train");
+    shell(MAKE "uninstall PREFIX=\"$D/usr\" DESTDIR=");
+    shell("test -z \"$(find \"$D/usr\" -type f -o -type l)\"");
+    close_folder();
+}
+END_TEST
+
+START_TEST(staged_for_a_package)
+{
+    open_folder();
     shell(MAKE "install PREFIX=/opt/rill DESTDIR=\"$D/stage\"");
     shell("cd \"$D/stage/opt/rill\" && for h in rill tensor/tensor ops/ops "
           "nn/nn; do test -r include/rill/$h.h || exit 1; done; "
-          "test -r lib/librill.a && grep -qx prefix=/opt/rill "
-          "lib/pkgconfig/rill.pc");
-    shell(MAKE "uninstall PREFIX=\"$D/usr\" DESTDIR=");
+          "test -r lib/librill.a && test -r lib/librill.so && "
+          "grep -qx prefix=/opt/rill lib/pkgconfig/rill.pc");
     shell(MAKE "uninstall PREFIX=/opt/rill DESTDIR=\"$D/stage\"");
-    shell("test -z \"$(find \"$D/usr\" \"$D/stage\" -type f)\"");
+    shell("test -z \"$(find \"$D/stage\" -type f -o -type l)\"");
     close_folder();
 }
 END_TEST
@@ -137,6 +164,6 @@ END_TEST
 int main(void)
 {
     return HARNESS_RUN("readme", the_program_learns,
-                       installed_it_builds_in_one_line,
+                       installed_it_builds_in_one_line, staged_for_a_package,
                        the_table_has_every_op);
 }

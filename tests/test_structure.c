@@ -192,16 +192,18 @@ static symbols symbols_of(const char *folder)
     return s;
 }
 
-/* Whether a public header of these folders declares the name. */
+/* Whether a public header declares the name. */
 static bool is_public(const char *name)
 {
-    static const char *const headers[] = { "src/tensor/tensor.h",
-                                           "src/ops/ops.h" };
-    size_t n = strlen(name);
-    for (int i = 0; i < 2; i++) {
+    static const char *const public_headers[] = {
+        "src/tensor/tensor.h", "src/ops/ops.h", "src/nn/nn.h"
+    };
+    size_t n = strlen(name), count = sizeof public_headers /
+                                     sizeof *public_headers;
+    for (size_t i = 0; i < count; i++) {
         char line[TEXT];
         bool found = false;
-        FILE *f = fopen(headers[i], "r");
+        FILE *f = fopen(public_headers[i], "r");
         ck_assert_ptr_nonnull(f);
         while (!found && fgets(line, sizeof line, f)) {
             const char *at = strstr(line, name);
@@ -255,6 +257,26 @@ START_TEST(every_symbol_has_the_prefix)
             strncmp(name, "__", 2) != 0) {
             ck_assert_msg(strncmp(name, "rill_", 5) == 0,
                           "%s lacks the prefix", name);
+            seen++;
+        }
+    ck_assert_msg(pclose(f) == 0, "%s failed", command);
+    ck_assert_int_gt(seen, 100);
+}
+END_TEST
+
+/* What the shared library shows is what the headers declare. */
+START_TEST(the_shared_library_shows_the_public)
+{
+    char command[TEXT], line[TEXT], name[TEXT];
+    int seen = 0;
+    snprintf(command, sizeof command, "nm -D --defined-only '%s'/librill.so.*",
+             build());
+    FILE *f = popen(command, "r");
+    ck_assert_ptr_nonnull(f);
+    while (fgets(line, sizeof line, f))
+        if (sscanf(line, "%*s %*c %1023s", name) == 1 &&
+            strncmp(name, "__", 2) != 0) {
+            ck_assert_msg(is_public(name), "no header declares %s", name);
             seen++;
         }
     ck_assert_msg(pclose(f) == 0, "%s failed", command);
@@ -329,5 +351,6 @@ int main(void)
 {
     return HARNESS_RUN("structure", arrows_of_includes, rooms_are_known,
                        arrows_of_symbols, every_symbol_has_the_prefix,
+                       the_shared_library_shows_the_public,
                        headers_compile_as_c, headers_compile_as_cpp);
 }

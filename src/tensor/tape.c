@@ -20,6 +20,17 @@ struct rill_block {
     unsigned char *bytes;
 };
 
+#define TEXT_OF(x) #x
+#define VERSION(major, minor, patch) \
+    TEXT_OF(major) "." TEXT_OF(minor) "." TEXT_OF(patch)
+
+/* The version that the library was built as. */
+const char *rill_version(void)
+{
+    return VERSION(RILL_VERSION_MAJOR, RILL_VERSION_MINOR,
+                   RILL_VERSION_PATCH);
+}
+
 /* Makes a tape that records, not in training mode. opts may be NULL. The
  * caller frees it with rill_tape_free. NULL when memory ran out. */
 rill_tape *rill_tape_new(const rill_tape_opts *opts)

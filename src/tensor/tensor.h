@@ -20,6 +20,13 @@
 
 RILL_API_BEGIN
 
+/* Of the header; rill_version tells the library's. What is compatible has
+ * the same major and, while that is 0, the same minor number. */
+#define RILL_VERSION_MAJOR 0
+#define RILL_VERSION_MINOR 1
+#define RILL_VERSION_PATCH 0
+const char *rill_version(void); /* "0.1.0" */
+
 typedef struct rill_tape rill_tape;
 typedef struct rill_tensor rill_tensor;
 typedef struct rill_node rill_node;
