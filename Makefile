@@ -116,6 +116,26 @@ test-torch: $(BUILD)/tests/test_safetensors
 	    RILL_TORCH="$$PWD/$(BUILD)/torch/rill.safetensors" $<
 	$(PYTHON) tests/torch_peer.py check $(BUILD)/torch/rill.safetensors
 
+# libFuzzer (clang's) on each target for so many seconds, from the corpus; what
+# it finds stays in the build folder.
+FUZZ_SECONDS ?= 60
+FUZZ_BUILD = $(BUILD)/fuzz
+FUZZ_FLAGS = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all
+FUZZERS = $(basename $(notdir $(wildcard tests/fuzz/*.c)))
+fuzz:
+	$(MAKE) CC=clang BUILD=$(FUZZ_BUILD) \
+	    CFLAGS="$(FUZZ_FLAGS) -fsanitize=fuzzer-no-link" \
+	    $(FUZZ_BUILD)/librill.a
+	for f in $(FUZZERS); do \
+	    clang -std=c11 $(FUZZ_FLAGS) -fsanitize=fuzzer -Isrc \
+	        tests/fuzz/$$f.c $(FUZZ_BUILD)/librill.a $(LIBS) \
+	        -o $(FUZZ_BUILD)/$$f && mkdir -p $(FUZZ_BUILD)/corpus/$$f && \
+	    (cd $(FUZZ_BUILD) && ./$$f -max_total_time=$(FUZZ_SECONDS) \
+	        -max_len=1024 -print_final_stats=1 corpus/$$f \
+	        $(CURDIR)/tests/fuzz/corpus/$$f 2>&1 | tee $$f.log | \
+	        grep -E 'ERROR|SUMMARY|number_of_executed') && \
+	    ! grep -q '^SUMMARY' $(FUZZ_BUILD)/$$f.log || exit 1; done
+
 # Warnings as errors from both compilers, and cppcheck.
 lint:
 	@for cc in gcc clang; do for f in $(SOURCES) $(wildcard examples/*.c) \
@@ -160,7 +180,7 @@ uninstall:
 clean:
 	rm -rf build
 
-.PHONY: all lib examples train test test-torch test-valgrind bench deps deps-dev clean lint \
+.PHONY: all lib examples train test test-torch fuzz test-valgrind bench deps deps-dev clean lint \
         install uninstall
 .SECONDARY:
 -include $(OBJECTS:.o=.d) $(EXAMPLES:=.d) $(TESTS:=.d)
