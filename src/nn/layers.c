@@ -54,9 +54,8 @@ rill_nn_linear rill_nn_linear_new(rill_params *p, const char *name,
 rill_tensor *rill_nn_linear_apply(rill_tape *t, const rill_nn_linear *l,
                                   const rill_tensor *x)
 {
-    if (!l)
-        return rill_linear(t, x, NULL, NULL);
-    return layer_output(t, rill_linear(t, x, l->weight, l->bias), l->weight);
+    const rill_tensor *w = l ? l->weight : NULL;
+    return layer_output(t, rill_linear(t, x, w, l ? l->bias : NULL), w);
 }
 
 /* name.weight [count, width], normal with mean 0 and variance 1. */
@@ -71,10 +70,8 @@ rill_nn_embedding rill_nn_embedding_new(rill_params *p, const char *name,
 rill_tensor *rill_nn_embedding_apply(rill_tape *t, const rill_nn_embedding *l,
                                      const rill_tensor *indices)
 {
-    if (!l)
-        return rill_embedding(t, NULL, indices, NULL);
-    return layer_output(t, rill_embedding(t, l->weight, indices, NULL),
-                        l->weight);
+    const rill_tensor *w = l ? l->weight : NULL;
+    return layer_output(t, rill_embedding(t, w, indices, NULL), w);
 }
 
 /* name.weight [width] of ones and name.bias [width] of zeros. */
@@ -109,9 +106,8 @@ rill_nn_mlp rill_nn_mlp_new(rill_params *p, const char *name,
                             const rill_nn_mlp_opts *opts)
 {
     char layer[LAYER_NAME];
-    rill_nn_mlp m = { .n = n_widths - 1 };
-    if (opts)
-        m.opts = *opts;
+    rill_nn_mlp m = { .n = n_widths - 1,
+                      .opts = opts ? *opts : (rill_nn_mlp_opts){ 0 } };
     if (!name)
         name = "";
     if (!m.opts.activation)

@@ -1,8 +1,8 @@
 /* nn_internal.h: what the files of src/nn share.
  *
- * A parameter set and an optimiser have a tape of their own, their home,
- * which is never reset: all their memory comes from it, their error is its
- * error, and freeing it frees them. */
+ * A parameter set, an optimiser and a data set have a tape of their own,
+ * their home, which is never reset: all their memory comes from it, their
+ * error is its error, and freeing it frees them. */
 #ifndef RILL_NN_INTERNAL_H
 #define RILL_NN_INTERNAL_H
 
@@ -51,6 +51,24 @@ bool rill_params_learn(const rill_params *p, rill_tape *t, rill_tape *home,
  * error on the set where it does not fit. */
 bool rill_params_take(rill_params *p, const rill_safetensors *f,
                       bool partial);
+
+/* ---- data --------------------------------------------------------------- */
+
+struct rill_dataset {
+    rill_tape *home;
+    rill_tensor *x, *y; /* rows [n or more, features] and int32 labels */
+    int64_t n;
+    int classes;
+    const char **class_names;   /* sorted, numbers by value and first */
+    const char **feature_names; /* NULL: the columns have none */
+};
+
+/* A set without rows, with this error unless it is NULL. */
+rill_dataset *rill_dataset_new(rill_dtype dtype, const char *error);
+/* Copies of n names; of their numbers where names is NULL. */
+const char **rill_dataset_names(rill_tape *home, const char *const *names,
+                                int64_t n);
+void rill_dataset_set(rill_dataset *d, int64_t i, double v); /* x[i] = v */
 
 /* ---- optimisers --------------------------------------------------------- */
 

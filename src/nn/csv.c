@@ -1,0 +1,284 @@
+/* csv.c: data sets from text files of separated cells, as RFC 4180 describes
+ * them and as spreadsheets write them.
+ *
+ * The file is read whole and taken apart in place: a cell is a pointer into
+ * that text. Whoever cannot go on leaves the reason at home, on the set's
+ * tape, and returns false. Lines and columns count from 1, lines as an editor
+ * shows them. */
+#include "nn_internal.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <locale.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct {
+    const char *text;
+    int64_t line;
+} csv_cell;
+
+typedef struct {
+    rill_dataset *d;
+    rill_tape *home; /* d's */
+    const char *path;
+    rill_csv_opts opts;
+    char *text, *at; /* the whole file, and what is not yet read */
+    int64_t line;    /* at `at` */
+    csv_cell *cells; /* of the last record */
+    int n_cells, cap_cells, columns, label;
+    const char **labels; /* of each row */
+} csv;
+
+static bool csv_refuse(const csv *c, const csv_cell *cell, const char *wrong)
+{
+    /* no more of it than a screen takes without harm */
+    int shown = (int)fmin((double)strcspn(cell->text, "\b\n\r\033"), 60);
+    return rill_fail(c->home, "%s:%" PRId64 ":%d: \"%.*s\" %s", c->path,
+                     cell->line, (int)(cell - c->cells) + 1, shown,
+                     cell->text, wrong);
+}
+
+static bool csv_load(csv *c)
+{
+    if (!c->path)
+        return rill_fail(c->home, "dataset_csv: the path is NULL");
+    size_t room = 0;
+    FILE *f = fopen(c->path, "rb");
+    ssize_t bytes = f ? getdelim(&c->text, &room, '\0', f) : -1;
+    if (bytes > 0 && !c->text[bytes - 1])
+        rill_fail(c->home, "%s: a zero byte: this is no plain text", c->path);
+    else if (!f || !feof(f))
+        rill_fail(c->home, "%s: %s", c->path, strerror(errno));
+    if (f)
+        fclose(f);
+    c->at = bytes > 0 ? c->text : "";
+    c->line = 1;
+    if (strncmp(c->at, "\xef\xbb\xbf", 3) == 0) /* a byte order mark */
+        c->at += 3;
+    return !rill_error(c->home);
+}
+
+/* Reads a cell, moving it together where quotes stood, and goes past what
+ * ends it; whether another one follows. The CR of a CR LF is a blank. */
+static bool csv_read_cell(csv *c)
+{
+    const char separator = c->opts.separator;
+    if (c->n_cells == c->cap_cells)
+        c->cells = rill_nn_grow(c->home, c->cells, c->cap_cells++,
+                                sizeof *c->cells);
+    if (!c->cells)
+        return false;
+    while (*c->at != separator && (*c->at == ' ' || *c->at == '\t'))
+        c->at++;
+    bool quoted = *c->at == '"';
+    char *end = c->at += quoted, *closed = NULL;
+    csv_cell *cell = &c->cells[c->n_cells++];
+    *cell = (csv_cell){ .text = end, .line = c->line };
+    while (*c->at && (quoted || (*c->at != separator && *c->at != '\n'))) {
+        if (quoted && *c->at == '"' && *++c->at != '"') {
+            quoted = false;
+            closed = end;
+            continue;
+        }
+        c->line += *c->at == '\n';
+        *end++ = *c->at++;
+    }
+    while (end > (closed ? closed : cell->text) && strchr(" \t\r", end[-1]))
+        end--;
+    const char stop = *c->at;
+    *end = '\0';
+    if (quoted || (closed && end > closed))
+        return csv_refuse(c, cell, quoted ? "has no closing quote"
+                                          : "has text after its quotes");
+    c->line += stop == '\n';
+    c->at += stop != '\0';
+    return stop == separator;
+}
+
+/* Reads the next record that is no blank line; false, too, where the text
+ * ends. */
+static bool csv_record(csv *c)
+{
+    do {
+        if (!*c->at)
+            return false;
+        c->n_cells = 0;
+        while (csv_read_cell(c))
+            ;
+    } while (!rill_error(c->home) && c->n_cells == 1 && !*c->cells->text);
+    return !rill_error(c->home);
+}
+
+static bool csv_label_column(csv *c)
+{
+    const char *label = c->opts.label ? c->opts.label : "-1";
+    char *end;
+    long long at = strtoll(label, &end, 10);
+    at = !*label || *end ? -1 : at < 0 ? at + c->columns : at;
+    for (int i = 0; c->opts.header && i < c->columns; i++)
+        if (strcmp(c->cells[i].text, label) == 0)
+            at = i;
+    if (at < 0 || at >= c->columns)
+        return rill_fail(c->home, "%s: no column \"%s\" among %d%s", c->path,
+                         label, c->columns,
+                         c->opts.header ? "" : " without a header");
+    c->label = (int)at;
+    return true;
+}
+
+/* Takes the columns, and their names if there are any, from the first
+ * record. */
+static bool csv_columns(csv *c)
+{
+    const rill_dataset *like = c->opts.like;
+    if (!csv_record(c))
+        return rill_fail(c->home, "%s: the file is empty", c->path);
+    c->columns = c->n_cells;
+    int64_t features = c->columns - 1;
+    int64_t wanted = like ? rill_dataset_features(like) : 1;
+    if (like ? features != wanted : features < wanted)
+        return rill_fail(c->home, "%s: number of columns is %d: a label and %"
+                         PRId64 " for features wanted", c->path, c->columns,
+                         wanted);
+    if (!csv_label_column(c))
+        return false;
+    if (!c->opts.header)
+        return true;
+    const char **names = rill_tape_alloc(c->home, (size_t)features *
+                                                      sizeof *names);
+    for (int i = 0, f = 0; names && i < c->columns; i++)
+        if (i != c->label)
+            names[f++] = c->cells[i].text;
+    c->d->feature_names = rill_dataset_names(c->home, names, features);
+    return c->d->feature_names;
+}
+
+/* The value of a decimal number, else INFINITY, also for what strtod takes
+ * beside (nan, hexadecimal). */
+static double csv_number(const char *text)
+{
+    char *end;
+    double value = strtod(text, &end);
+    bool decimal = *text && !text[strspn(text, "+-.0123456789eE")];
+    return decimal && !*end ? value : INFINITY;
+}
+
+/* Numbers by value, then words by their bytes. */
+static int csv_class_order(const void *left, const void *right)
+{
+    const char *const *a = left, *const *b = right;
+    double x = csv_number(*a), y = csv_number(*b);
+    return x < y ? -1 : x > y ? 1 : strcmp(*a, *b);
+}
+
+static const char **csv_class_find(const char *name, const char **names,
+                                   int64_t n)
+{
+    return bsearch(&name, names, (size_t)n, sizeof *names, csv_class_order);
+}
+
+static bool csv_row(csv *c)
+{
+    if (c->n_cells != c->columns)
+        return rill_fail(c->home, "%s:%" PRId64 ": number of cells is %d, not "
+                         "%d", c->path, c->cells[0].line, c->n_cells,
+                         c->columns);
+    int64_t to = c->d->n * (c->columns - 1);
+    for (int i = 0; i < c->columns; i++) {
+        if (i == c->label)
+            continue;
+        rill_dataset_set(c->d, to, csv_number(c->cells[i].text));
+        if (!isfinite(rill_at(c->d->x, to++)))
+            return csv_refuse(c, &c->cells[i], c->d->n || c->opts.header ?
+                              "is not a finite number" :
+                              "is not a number: is this line a header?");
+    }
+    const csv_cell *label = &c->cells[c->label];
+    const rill_dataset *like = c->opts.like;
+    if (!*label->text)
+        return csv_refuse(c, label, "is not a class");
+    if (like && !csv_class_find(label->text, like->class_names, like->classes))
+        return csv_refuse(c, label, "is not one of the known classes");
+    c->labels[c->d->n++] = label->text;
+    return true;
+}
+
+static bool csv_rows(csv *c, rill_dtype dtype)
+{
+    int64_t room = 2; /* the record at hand and a last line without an end */
+    for (const char *s = c->at; (s = strchr(s, '\n')); s++)
+        room++;
+    c->labels = rill_tape_alloc(c->home, (size_t)room * sizeof *c->labels);
+    c->d->x = rill_empty(c->home, dtype, RILL_SHAPE(room, c->columns - 1));
+    bool more = c->d->x && (!c->opts.header || csv_record(c));
+    while (more)
+        more = csv_row(c) && csv_record(c);
+    if (c->d->n == 0)
+        rill_fail(c->home, "%s: no rows after the header", c->path);
+    return !rill_error(c->home);
+}
+
+/* Turns labels into numbers of classes: like's classes, or all there are. */
+static bool csv_classes(csv *c)
+{
+    const rill_dataset *like = c->opts.like;
+    int64_t n = like ? like->classes : c->d->n;
+    const char **names = rill_tape_alloc(c->home, (size_t)n * sizeof *names);
+    c->d->y = rill_empty(c->home, RILL_I32, RILL_SHAPE(c->d->n));
+    int32_t *y = rill_write(c->d->y);
+    if (!y)
+        return false;
+    memcpy(names, like ? like->class_names : c->labels,
+           (size_t)n * sizeof *names);
+    qsort(names, (size_t)n, sizeof *names, csv_class_order);
+    int classes = 0;
+    for (int64_t i = 0; i < n; i++)
+        if (i == 0 || strcmp(names[classes - 1], names[i]) != 0)
+            names[classes++] = names[i];
+    for (int64_t i = 0; i < c->d->n; i++)
+        y[i] = (int32_t)(csv_class_find(c->labels[i], names, classes) - names);
+    c->d->class_names = rill_dataset_names(c->home, names, classes);
+    c->d->classes = c->d->class_names ? classes : 0;
+    return c->d->class_names;
+}
+
+/* Reads the data set in the file at path: a row a line, every column but the
+ * label's a feature of dtype, float32 or float64.
+ *
+ * Cells may stand in quotes, a quote in them doubled, a line end in them
+ * allowed; blanks around cells, blank lines and a byte order mark do not
+ * count. Lines end in LF or CR LF. A number is decimal, with a point, in every
+ * locale. Classes are words or numbers; their indices are in sorted order,
+ * numbers by value and before words. opts->like is a set, say the training
+ * part, that gives classes and number of features instead. opts may be NULL.
+ *
+ * Errors, those of a cell with file, line and column: a file that cannot be
+ * read or holds no row or a zero byte; a label column that is not there; rows
+ * of different length; a feature that is no finite number in dtype; an empty
+ * label; a class, or a number of features, that like does not have; a quote
+ * that is never closed, or that text follows; another dtype; path is NULL. */
+rill_dataset *rill_dataset_csv(const char *path, rill_dtype dtype,
+                               const rill_csv_opts *opts)
+{
+    csv c = { .opts = opts ? *opts : (rill_csv_opts){ .header = false } };
+    const rill_dataset *like = c.opts.like;
+    c.d = rill_dataset_new(dtype, like ? rill_dataset_error(like) : NULL);
+    if (rill_dataset_error(c.d))
+        return c.d;
+    c.home = c.d->home;
+    c.path = path;
+    if (!c.opts.separator)
+        c.opts.separator = ',';
+    locale_t plain = newlocale(LC_ALL_MASK, "C", (locale_t)0);
+    locale_t before = uselocale(plain);
+    if (!csv_load(&c) || !csv_columns(&c) || !csv_rows(&c, dtype) ||
+        !csv_classes(&c))
+        c.d->n = 0;
+    uselocale(before);
+    if (plain)
+        freelocale(plain);
+    free(c.text);
+    return c.d;
+}
