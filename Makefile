@@ -29,7 +29,7 @@ FLAGS = -std=c11 -D_POSIX_C_SOURCE=200809L $(WARN) $(KERNEL) $(CFLAGS) \
 # Asked when a recipe runs, not when this file is read: deps may have just
 # installed pkg-config.
 BLAS_CFLAGS = $$(pkg-config --cflags openblas)
-LIBS        = $$(pkg-config --libs openblas jansson) -lm -lpthread
+LIBS        = $$(pkg-config --libs openblas jansson zlib) -lm -lpthread
 CHECK       = $$(pkg-config --cflags --libs check)
 
 SOURCES  := $(wildcard src/*/*.c)
@@ -146,7 +146,8 @@ lint:
 	    --enable=warning,portability --suppressions-list=tests/cppcheck.txt \
 	    src examples
 
-PACKAGES = build-essential libopenblas-dev libjansson-dev check pkg-config
+PACKAGES = build-essential libopenblas-dev libjansson-dev zlib1g-dev check \
+           pkg-config
 deps-dev: PACKAGES += clang libclang-rt-14-dev valgrind cppcheck shellcheck
 deps deps-dev:
 	@missing=; for p in $(PACKAGES); do \

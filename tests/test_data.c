@@ -5,6 +5,7 @@
 
 #include <locale.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #define PATH "data.csv"
 
@@ -170,6 +171,20 @@ START_TEST(more_than_a_buffer)
     ck_assert_int_eq(rill_dataset_features(d), COLUMNS - 1);
     rill_dataset_free(d);
     free(text);
+}
+END_TEST
+
+START_TEST(gzipped)
+{
+    gzFile f = gzopen(PATH, "wb");
+    ck_assert_ptr_nonnull(f);
+    ck_assert_int_gt(gzputs(f, "1,2,a\n3,4,b\n"), 0);
+    ck_assert_int_eq(gzclose(f), Z_OK);
+    assert_rows(rill_dataset_csv(PATH, RILL_F64, NULL), 2, 2,
+                (double[]){ 1, 2, 3, 4 }, (int32_t[]){ 0, 1 });
+    ck_assert_int_eq(truncate(PATH, 20), 0);
+    assert_failed(rill_dataset_csv(PATH, RILL_F64, NULL),
+                  "data.csv: unexpected end of file");
 }
 END_TEST
 
@@ -678,7 +693,7 @@ int main(void)
         return EXIT_FAILURE;
     int status = HARNESS_RUN(
         "data", decimals, ways_to_write_the_same_rows, quotes, separators,
-        more_than_a_buffer, any_locale, names, label_columns,
+        more_than_a_buffer, gzipped, any_locale, names, label_columns,
         classes_that_are_numbers, classes_that_are_words,
         classes_of_another_set, bad_cells, bad_lines, bad_files,
         bad_label_columns, from_memory, from_refused, no_set, shuffled,

@@ -73,7 +73,7 @@ START_TEST(the_program_learns)
 {
     open_folder();
     shell("$CC -std=c11 -Wall -Wextra -Wpedantic -Werror " SANITIZE " -Isrc "
-          "\"$D/train.c\" \"$B/librill.a\" $(pkg-config --libs openblas jansson) "
+          "\"$D/train.c\" \"$B/librill.a\" $(pkg-config --libs openblas jansson zlib) "
           "-lm -lpthread -o \"$D/train\" && \"$D/train\" >\"$D/out\"");
     char path[64];
     snprintf(path, sizeof path, "%s/out", folder);

@@ -87,7 +87,8 @@ static const room rooms[] = {
       { "<cblas.h>", "\"../tensor/tensor.h\"", "\"../tensor/core.h\"",
         "\"../tensor/each_kernel.h\"" } },
     { "src/nn", true,
-      { "<jansson.h>", "\"../tensor/tensor.h\"", "\"../ops/ops.h\"",
+      { "<jansson.h>", "<zlib.h>", "\"../tensor/tensor.h\"",
+        "\"../ops/ops.h\"",
         "\"../tensor/each_kernel.h\"" } },
     { "examples", false, { "<rill.h>" } },
 };

@@ -7,7 +7,6 @@
  * shows them. */
 #include "nn_internal.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <locale.h>
 #include <math.h>
@@ -42,22 +41,18 @@ static bool csv_refuse(const csv *c, const csv_cell *cell, const char *wrong)
 
 static bool csv_load(csv *c)
 {
-    if (!c->path)
-        return rill_fail(c->home, "dataset_csv: the path is NULL");
-    size_t room = 0;
-    FILE *f = fopen(c->path, "rb");
-    ssize_t bytes = f ? getdelim(&c->text, &room, '\0', f) : -1;
-    if (bytes > 0 && !c->text[bytes - 1])
-        rill_fail(c->home, "%s: a zero byte: this is no plain text", c->path);
-    else if (!f || !feof(f))
-        rill_fail(c->home, "%s: %s", c->path, strerror(errno));
-    if (f)
-        fclose(f);
-    c->at = bytes > 0 ? c->text : "";
+    size_t bytes;
+    c->text = rill_dataset_load(c->home, "dataset_csv", c->path, &bytes);
+    if (!c->text)
+        return false;
+    if (strlen(c->text) < bytes)
+        return rill_fail(c->home, "%s: a zero byte: this is no plain text",
+                         c->path);
+    c->at = c->text;
     c->line = 1;
     if (strncmp(c->at, "\xef\xbb\xbf", 3) == 0) /* a byte order mark */
         c->at += 3;
-    return !rill_error(c->home);
+    return true;
 }
 
 /* Reads a cell, moving it together where quotes stood, and goes past what
@@ -244,8 +239,8 @@ static bool csv_classes(csv *c)
     return c->d->class_names;
 }
 
-/* Reads the data set in the file at path: a row a line, every column but the
- * label's a feature of dtype, float32 or float64.
+/* Reads the data set in the file at path, plain or gzip: a row a line, every
+ * column but the label's a feature of dtype, float32 or float64.
  *
  * Cells may stand in quotes, a quote in them doubled, a line end in them
  * allowed; blanks around cells, blank lines and a byte order mark do not

@@ -11,9 +11,12 @@
  * that is NULL is an error on the set. */
 #include "nn_internal.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
+#include <zlib.h>
 
 /* Whether a function can go to work, all its arguments given. */
 static bool dataset_ready(rill_dataset *d, const char *who, bool given)
@@ -74,6 +77,43 @@ const char **rill_dataset_names(rill_tape *home, const char *const *names,
         own[i] = copy;
     }
     return own;
+}
+
+void *rill_dataset_load(rill_tape *home, const char *who, const char *path,
+                        size_t *bytes)
+{
+    enum { CHUNK = 1 << 16 };
+    if (!path)
+        return rill_fail(home, "%s: the path is NULL", who);
+    gzFile f = gzopen(path, "rb");
+    if (!f)
+        return rill_fail(home, "%s: %s", path, strerror(errno));
+    char *all = NULL;
+    size_t room = 0;
+    int got = 0;
+    *bytes = 0;
+    do {
+        *bytes += (size_t)got;
+        if (room - *bytes <= CHUNK) {
+            char *larger = realloc(all, room = 2 * (room + CHUNK));
+            if (!larger) {
+                rill_fail(home, "%s: out of memory", path);
+                break;
+            }
+            all = larger;
+        }
+        got = gzread(f, all + *bytes, CHUNK);
+    } while (got > 0);
+    const char *wrong = gzerror(f, &got); /* begins with the path */
+    if (got != Z_OK)
+        rill_fail(home, "%s", wrong);
+    gzclose(f);
+    if (rill_error(home)) {
+        free(all);
+        return NULL;
+    }
+    all[*bytes] = '\0';
+    return all;
 }
 
 /* A data set of n rows of doubles, converted to dtype (float32 or float64),

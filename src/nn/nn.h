@@ -190,6 +190,8 @@ typedef struct {
 
 rill_dataset *rill_dataset_csv(const char *path, rill_dtype dtype,
                                const rill_csv_opts *opts);
+rill_dataset *rill_dataset_idx(const char *images, const char *labels,
+                               rill_dtype dtype, const rill_dataset *like);
 rill_dataset *rill_dataset_from(const double *x, const int32_t *labels,
                                 int64_t n, int64_t features, int classes,
                                 rill_dtype dtype);

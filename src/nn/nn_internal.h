@@ -65,6 +65,10 @@ struct rill_dataset {
 
 /* A set without rows, with this error unless it is NULL. */
 rill_dataset *rill_dataset_new(rill_dtype dtype, const char *error);
+/* The whole file, plain or gzip, and a zero byte after it, for the caller to
+ * free. NULL, with an error at home, where it cannot be read. */
+void *rill_dataset_load(rill_tape *home, const char *who, const char *path,
+                        size_t *bytes);
 /* Copies of n names; of their numbers where names is NULL. */
 const char **rill_dataset_names(rill_tape *home, const char *const *names,
                                 int64_t n);
