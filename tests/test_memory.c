@@ -4,6 +4,8 @@
  * itself is not rill's. */
 #include "harness.h"
 
+#include <unistd.h>
+
 static bool armed;      /* count, and fail number fail_at */
 static int calls, live; /* made, and not freed again */
 static int fail_at;     /* 0: none */
@@ -180,8 +182,55 @@ START_TEST(a_tape_survives_a_failure)
 }
 END_TEST
 
+/* The readers of files, on one that takes several of their buffers. */
+START_TEST(reading_may_fail)
+{
+    enum { LINES = 400, FEATURES = 400 };
+    char folder[] = "/tmp/rill_test_memory_XXXXXX";
+    ck_assert(mkdtemp(folder) && chdir(folder) == 0);
+    FILE *csv = fopen("csv", "w"), *x = fopen("x", "w"), *y = fopen("y", "w");
+    ck_assert(csv && x && y);
+    fwrite("\0\0\10\2\0\0\1\220\0\0\1\220", 1, 12, x);
+    fwrite("\0\0\10\1\0\0\1\220", 1, 8, y);
+    for (int i = 0; i < LINES; i++) {
+        for (int k = 0; k < FEATURES; k++) {
+            fprintf(csv, "%d,", k % 10);
+            putc(k % 10, x);
+        }
+        fprintf(csv, "%d\n", i % 3);
+        putc(i % 3, y);
+    }
+    ck_assert(fclose(csv) == 0 && fclose(x) == 0 && fclose(y) == 0);
+    for (int k = 0; k < 2; k++) {
+        int failed = 0;
+        for (bool done = false; !done;) {
+            calls = live = 0;
+            fail_at = ++failed;
+            armed = true;
+            rill_dataset *d = k ? rill_dataset_csv("csv", RILL_F32, NULL)
+                                : rill_dataset_idx("x", "y", RILL_F32, NULL);
+            done = !rill_dataset_error(d);
+            bool said = !d || done || strstr(rill_dataset_error(d),
+                                             "out of memory");
+            int64_t rows = rill_dataset_len(d);
+            rill_dataset_free(d);
+            armed = false;
+            ck_assert(said && rows == (done ? LINES : 0));
+            ck_assert_int_eq(live, 0);
+            ck_assert(done == (calls < fail_at) && failed < 1000);
+        }
+        ck_assert_int_gt(failed, 5);
+    }
+    remove("csv");
+    remove("x");
+    remove("y");
+    ck_assert(chdir("/") == 0 && rmdir(folder) == 0);
+}
+END_TEST
+
 int main(void)
 {
     return HARNESS_RUN("memory", steps_after_the_first_allocate_nothing,
-                       every_allocation_may_fail, a_tape_survives_a_failure);
+                       every_allocation_may_fail, a_tape_survives_a_failure,
+                       reading_may_fail);
 }
