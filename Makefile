@@ -40,7 +40,7 @@ SONAME   := librill.so.$(basename $(VERSION))
 SHARED   := $(BUILD)/librill.so.$(VERSION)
 EXAMPLES := $(patsubst %.c,$(BUILD)/%,$(wildcard examples/*.c))
 TESTS    := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/test_*.c))
-HEADERS  := src/rill.h src/tensor/tensor.h src/ops/ops.h src/nn/nn.h
+HEADERS  := src/rill.h $(foreach r,tensor ops nn inspect,src/$r/$r.h)
 
 all: lib examples
 lib: $(LIB) $(SHARED)

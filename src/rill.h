@@ -37,5 +37,6 @@
 #include "tensor/tensor.h"
 #include "ops/ops.h"
 #include "nn/nn.h"
+#include "inspect/inspect.h"
 
 #endif

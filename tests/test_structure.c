@@ -90,6 +90,7 @@ static const room rooms[] = {
       { "<jansson.h>", "<zlib.h>", "\"../tensor/tensor.h\"",
         "\"../ops/ops.h\"",
         "\"../tensor/each_kernel.h\"" } },
+    { "src/inspect", true, { "\"../nn/nn.h\"", "<jansson.h>" } },
     { "examples", false, { "<rill.h>" } },
 };
 enum { ROOMS = sizeof rooms / sizeof *rooms };
