@@ -35,7 +35,7 @@ bool rill_tape_check_finite(rill_tape *t, bool on); /* what it was before */
 rill_tensor *rill_softmax_residual(rill_tape *t, const rill_tensor *logits,
                                    const rill_tensor *target); /* p - y */
 rill_tensor *rill_sample_grad_norms(rill_tape *t, const rill_tensor *weight);
-                       /* [N]: |dL/dW| of each row alone, by the factors */
+                /* [N]: of each sample's share of dL/dW; linear's only */
 
 /* ---- a whole run -------------------------------------------------------- */
 
