@@ -1,0 +1,136 @@
+/* describe.c: names, numbers and tensors in few words.
+ *
+ * Nothing here changes a tape, allocates, or trusts a name. */
+#include "inspect_internal.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+const char *rill_node_name(const rill_node *n, char buffer[RILL_LABEL])
+{
+    const char *name = rill_name(rill_node_output(n));
+    const rill_op *op = rill_node_op(n);
+    if (*name)
+        return name;
+    snprintf(buffer, RILL_LABEL, "%.150s.%d", op ? op->name : "leaf",
+             rill_node_index(n));
+    return buffer;
+}
+
+const char *rill_input_name(const rill_node *n, int i,
+                            char buffer[RILL_LABEL])
+{
+    const rill_node *source = rill_node_source(n, i);
+    const rill_tensor *x = rill_node_input(n, i);
+    if (source)
+        return rill_node_name(source, buffer);
+    return !x ? "none" : *rill_name(x) ? rill_name(x)
+                                       : rill_shape_label(x, buffer);
+}
+
+const char *rill_shape_label(const rill_tensor *x, char buffer[RILL_LABEL])
+{
+    char *at = buffer;
+    *at++ = '[';
+    for (int d = 0; d < rill_ndim(x); d++)
+        at += sprintf(at, "%s%" PRId64, d ? ", " : "", rill_dim(x, d));
+    strcpy(at, "]");
+    return buffer;
+}
+
+/* Writes the first character of s as it may be shown, and how many bytes of s
+ * it took. Bytes that are not UTF-8, C1 controls and what turns the direction
+ * of the text around become U+FFFD, other controls their pictures. */
+static int name_character(const char *s, char text[5])
+{
+    static const uint32_t least[] = { 0, 0x80, 0x800, 0x10000 };
+    uint32_t c = (unsigned char)*s;
+    int more = c < 0x80 ? 0 : c < 0xc0 || c > 0xf7 ? -1 : c < 0xe0 ? 1 :
+               c < 0xf0 ? 2 : 3;
+    int n = 1;
+    if (more > 0)
+        c &= 0x3fu >> more;
+    for (; n <= more && ((unsigned char)s[n] & 0xc0) == 0x80; n++)
+        c = c << 6 | ((unsigned char)s[n] & 0x3f);
+    bool valid = n == more + 1 && c >= least[more] && c <= 0x10ffff &&
+                 (c < 0xd800 || c > 0xdfff);
+    bool shown = valid && (c < 0x7f || c > 0x9f) && c != 0xfffe &&
+                 c != 0xffff && (c < 0x2028 || c > 0x202e) &&
+                 (c < 0x2066 || c > 0x2069);
+    memcpy(text, shown ? s : "\xef\xbf\xbd", shown ? (size_t)n : 3);
+    text[shown ? n : 3] = '\0';
+    if (valid && (c < 0x20 || c == 0x7f))
+        sprintf(text, "\xe2\x90%c", c == 0x7f ? 0xa1 : (int)(0x80 + c));
+    return valid ? n : 1;
+}
+
+const char *rill_name_text(const char *name, int columns,
+                           char text[RILL_NAME_BYTES])
+{
+    char shown[5], *at = text;
+    int n = 0, i = 0;
+    for (const char *s = name; *s; n++)
+        s += name_character(s, shown);
+    int head = n > columns ? columns / 2 : n;
+    int tail = n > columns ? columns - 1 - head : 0;
+    for (const char *s = name; *s; i++) {
+        s += name_character(s, shown);
+        if (i == head)
+            at += sprintf(at, "\xe2\x80\xa6");
+        if (i < head || i >= n - tail)
+            at += sprintf(at, "%s", shown);
+    }
+    *at = '\0';
+    return text;
+}
+
+const char *rill_number_text(double v, int width,
+                             char text[RILL_NUMBER_BYTES])
+{
+    for (int digits = 4; digits > 0; digits--)
+        for (int e = 0; e < 2; e++) {
+            snprintf(text, RILL_NUMBER_BYTES, e ? "%.*e" : "%.*g",
+                     digits - e, isnan(v) ? (double)NAN : v);
+            /* 1.2e-05 is 1.2e-5, 1e+05 is 1e5 */
+            char *to = strchr(text, 'e');
+            if (to) {
+                const char *from = to + 2 + strspn(to + 2, "0");
+                memmove(to + 1 + (to[1] == '-'), from, strlen(from) + 1);
+            }
+            if (strlen(text) <= (size_t)width)
+                return text;
+        }
+    return text;
+}
+
+/* One pass; mean and variance by Welford (Technometrics, 1962), the sum of
+ * squares as rill_norm has it. */
+rill_statistics rill_statistics_of(const rill_tensor *x)
+{
+    rill_statistics s = { .n = x ? rill_numel(x) : 0, .mean = NAN,
+                          .std = NAN, .min = NAN, .max = NAN };
+    double mean = 0, squares = 0, sum = 0;
+    int64_t finite = 0;
+    for (int64_t i = 0; i < s.n; i++) {
+        double v = rill_at(x, i), off = v - mean;
+        sum += v * v;
+        s.zeros += v == 0;
+        s.nans += isnan(v);
+        s.infinities += isinf(v) != 0;
+        if (!(fabs(v) <= s.largest))
+            s.largest = isnan(s.largest) ? s.largest : fabs(v);
+        if (!isfinite(v))
+            continue;
+        mean += off / (double)++finite;
+        squares += off * (v - mean);
+        s.min = fmin(s.min, v);
+        s.max = fmax(s.max, v);
+    }
+    if (finite) {
+        s.mean = mean;
+        s.std = sqrt(squares / (double)finite);
+    }
+    s.norm = sqrt(sum);
+    return s;
+}

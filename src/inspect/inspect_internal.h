@@ -1,0 +1,54 @@
+/* inspect_internal.h: what the files of src/inspect share: what a node is
+ * called, how names and numbers are shown, a tensor's elements at a glance.
+ *
+ * A name is whatever its giver wrote. What goes to a terminal or a picture
+ * goes through rill_name_text first. */
+#ifndef RILL_INSPECT_INTERNAL_H
+#define RILL_INSPECT_INTERNAL_H
+
+#include "inspect.h"
+
+#pragma GCC visibility push(hidden)
+
+enum {
+    RILL_LABEL = 192,      /* bytes of "op.place" or a shape */
+    RILL_NAME_COLUMNS = 80 /* the most that rill_name_text is asked for */
+};
+#define RILL_NAME_BYTES (4 * RILL_NAME_COLUMNS + 1)
+#define RILL_NUMBER_BYTES 32
+
+/* What a node is called: its tensor's name, as given, or "sigmoid.7" (a leaf:
+ * "leaf.7"), written into buffer. */
+const char *rill_node_name(const rill_node *n, char buffer[RILL_LABEL]);
+
+/* What input i is called: as above; a constant without a name after its
+ * shape, "[64, 2]"; one that was left out "none". */
+const char *rill_input_name(const rill_node *n, int i,
+                            char buffer[RILL_LABEL]);
+
+/* "[64, 2]", written into buffer. */
+const char *rill_shape_label(const rill_tensor *x, char buffer[RILL_LABEL]);
+
+/* The name as it may be shown: valid UTF-8 without control characters, of at
+ * most so many characters, cut in the middle: "encod…weight". */
+const char *rill_name_text(const char *name, int columns,
+                           char text[RILL_NAME_BYTES]);
+
+/* v in at most width columns (7 or more), with as many of four digits as fit:
+ * "-0.012", "1.2e-5", "nan". Wants the C locale. */
+const char *rill_number_text(double v, int width,
+                             char text[RILL_NUMBER_BYTES]);
+
+/* mean, std (divided by n), min and max are of the finite elements, NaN where
+ * there are none. norm and largest (of magnitudes) are of all, so not finite
+ * where an element is not. */
+typedef struct {
+    int64_t n, zeros, nans, infinities;
+    double mean, std, min, max, norm, largest;
+} rill_statistics;
+
+rill_statistics rill_statistics_of(const rill_tensor *x); /* NULL: n is 0 */
+
+#pragma GCC visibility pop
+
+#endif
