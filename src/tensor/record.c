@@ -175,8 +175,8 @@ rill_tensor *rill_named(rill_tape *t, rill_tensor *x, const char *name)
 
 /* Says that y, just filled, is op of the inputs, and returns y. op must
  * outlive the tape; attrs, if any, must live until reset (rill_tape_alloc).
- * The inputs are copied. NULL where y is NULL, the tape has failed, or an
- * input is not usable. */
+ * The inputs are copied. NULL where y is NULL, the tape has failed, an input
+ * is not usable, or an observer stopped the work: then the node stays. */
 rill_tensor *rill_record(rill_tape *t, const rill_op *op, rill_tensor *y,
                          const rill_tensor **inputs, int n_inputs,
                          const void *attrs)
@@ -185,33 +185,30 @@ rill_tensor *rill_record(rill_tape *t, const rill_op *op, rill_tensor *y,
         return NULL;
     y->op = op;
     t->ops++;
-    for (int i = 0; !t->sweeping && i < t->n_observers; i++)
-        if (t->observer[i].op)
-            t->observer[i].op(t, op, y, inputs, n_inputs,
-                              t->observer[i].user);
-    if (t->failed)
-        return NULL;
     for (int i = 0; i < n_inputs; i++) {
         const rill_tensor *x = inputs[i];
         if (x && (!rill_usable(t, op->name, "an input", x) ||
                   (t->recording && x->variable && !tape_use(t, x))))
             return NULL;
     }
-    if (!t->recording)
-        return y;
-    rill_node *n = tape_node(t, y, n_inputs);
-    if (!n)
-        return NULL;
-    n->op = op;
-    n->attrs = attrs;
-    for (int i = 0; i < n_inputs; i++) {
+    rill_node *n = t->recording ? tape_node(t, y, n_inputs) : NULL;
+    for (int i = 0; n && i < n_inputs; i++) {
         n->input[i].x = inputs[i];
         n->input[i].node = inputs[i] ? rill_node_of(t, inputs[i]) : NULL;
         n->wants = n->wants || rill_node_wants(n, i);
     }
-    n->wants = n->wants && op->backward && y->dtype != RILL_I32;
-    y->node = n;
-    return y;
+    if (n) {
+        n->op = op;
+        n->attrs = attrs;
+        n->wants = n->wants && op->backward && y->dtype != RILL_I32;
+        y->node = n;
+    }
+    /* the node is there when they look, and a listing shows why they stop */
+    for (int i = 0; !t->failed && !t->sweeping && i < t->n_observers; i++)
+        if (t->observer[i].op)
+            t->observer[i].op(t, op, y, inputs, n_inputs,
+                              t->observer[i].user);
+    return t->failed ? NULL : y;
 }
 
 /* Whether the gradient in input i is wanted: a rule computes no other. */
@@ -286,7 +283,8 @@ static int tape_observer(const rill_tape *t, const rill_observer *o)
 }
 
 /* Has o, which is copied, called from now on, across resets, after those who
- * were there before. False, with an error, where RILL_MAX_OBSERVERS look on
+ * were there before. An op that is recorded is the tape's last node when it
+ * is called. False, with an error, where RILL_MAX_OBSERVERS look on
  * already or o is NULL. */
 bool rill_tape_observe(rill_tape *t, const rill_observer *o)
 {
