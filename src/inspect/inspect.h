@@ -28,7 +28,10 @@ void rill_tape_dot(FILE *f, rill_tape *t, const rill_dot_opts *opts);
 
 bool rill_backward_explain(FILE *f, rill_tape *t, const rill_tensor *loss,
                            const rill_backward_opts *opts);
-bool rill_tape_check_finite(rill_tape *t, bool on); /* what it was before */
+                /* rill_backward, each rule written down with its numbers */
+bool rill_tape_check_finite(rill_tape *t, bool on);
+                /* on: the first NaN or infinity, forward or backward, is an
+                   error that says where and why; returns what it was */
 
 /* ---- single samples of a batch ------------------------------------------ */
 
