@@ -134,7 +134,7 @@ START_TEST(staged_for_a_package)
     open_folder();
     shell(MAKE "install PREFIX=/opt/rill DESTDIR=\"$D/stage\"");
     shell("cd \"$D/stage/opt/rill\" && for h in rill tensor/tensor ops/ops "
-          "nn/nn; do test -r include/rill/$h.h || exit 1; done; "
+          "nn/nn inspect/inspect; do test -r include/rill/$h.h || exit 1; done; "
           "test -r lib/librill.a && test -r lib/librill.so && "
           "grep -qx prefix=/opt/rill lib/pkgconfig/rill.pc");
     shell(MAKE "uninstall PREFIX=/opt/rill DESTDIR=\"$D/stage\"");

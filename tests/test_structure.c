@@ -198,7 +198,8 @@ static symbols symbols_of(const char *folder)
 static bool is_public(const char *name)
 {
     static const char *const public_headers[] = {
-        "src/tensor/tensor.h", "src/ops/ops.h", "src/nn/nn.h"
+        "src/tensor/tensor.h", "src/ops/ops.h", "src/nn/nn.h",
+        "src/inspect/inspect.h"
     };
     size_t n = strlen(name), count = sizeof public_headers /
                                      sizeof *public_headers;
@@ -225,7 +226,7 @@ static bool is_public(const char *name)
 START_TEST(arrows_of_symbols)
 {
     symbols tensor = symbols_of("src/tensor"), ops = symbols_of("src/ops");
-    symbols nn = symbols_of("src/nn");
+    symbols nn = symbols_of("src/nn"), inspect = symbols_of("src/inspect");
     for (int i = 0; i < tensor.wanted.n; i++)
         ck_assert_msg(holds(&tensor.defined, tensor.wanted.name[i]),
                       "src/tensor calls %s", tensor.wanted.name[i]);
@@ -238,6 +239,13 @@ START_TEST(arrows_of_symbols)
                           is_public(nn.wanted.name[i]) ||
                           strcmp(nn.wanted.name[i], "rill_isa_best") == 0,
                       "src/nn calls %s", nn.wanted.name[i]);
+    for (int i = 0; i < nn.wanted.n; i++)
+        ck_assert_msg(!holds(&inspect.defined, nn.wanted.name[i]),
+                      "src/nn calls %s", nn.wanted.name[i]);
+    for (int i = 0; i < inspect.wanted.n; i++)
+        ck_assert_msg(holds(&inspect.defined, inspect.wanted.name[i]) ||
+                          is_public(inspect.wanted.name[i]),
+                      "src/inspect calls %s", inspect.wanted.name[i]);
     ck_assert_int_gt(nn.wanted.n, 0);
     ck_assert(is_public("rill_relu"));
     ck_assert(!is_public("rill_gemm"));
@@ -289,7 +297,8 @@ END_TEST
 /* ---- the public headers ------------------------------------------------- */
 
 static const char *const headers[] = { "rill.h", "tensor/tensor.h",
-                                       "ops/ops.h", "nn/nn.h" };
+                                       "ops/ops.h", "nn/nn.h",
+                                       "inspect/inspect.h" };
 
 /* Compiles a text; false, after saying so, where there is no compiler. */
 static bool compiles(const char *compiler, const char *language,
