@@ -11,20 +11,12 @@
  *     loss = pos_weight y softplus(-x) + (1 - y) softplus(x)
  *
  * Weights are multiplied on before the reduction; gradients flow to them. */
-#define KERNEL_FILE "../ops/binary_cross_entropy.c"
+#define AT_LEAST_M100(ln) ((ln) < -100 ? -100 : (ln)) /* keeps a NaN */
+#define MAPS                                                               \
+    MAP2(binary_cross_entropy, p, y, -y * AT_LEAST_M100(FN(math_log)(p)) - \
+         (1 - y) * AT_LEAST_M100(FN(math_log1p)(-p)))
 #include "common.h"
 
-#ifdef REAL
-MATH REAL FN(binary_cross_entropy_floor)(REAL ln)
-{
-    return ln < -100 ? -100 : ln;
-}
-#endif
-MAP2(binary_cross_entropy, p, y,
-     -y * FN(binary_cross_entropy_floor)(FN(math_log)(p)) -
-         (1 - y) * FN(binary_cross_entropy_floor)(FN(math_log1p)(-p)))
-
-#ifndef REAL
 static RULE(binary_cross_entropy_backward)
 {
     const rill_tensor *p = rill_node_input(n, 0), *y = rill_node_input(n, 1);
@@ -126,5 +118,3 @@ rill_tensor *rill_binary_cross_entropy_with_logits(
         losses = rill_mul(t, losses, o->weight);
     return rill_reduce_loss(t, op, losses, &(rill_loss_opts){ o->reduction });
 }
-
-#endif

@@ -3,12 +3,9 @@
  *
  * dx = dy where low <= x <= high, else 0: that is where y = x. At the bounds
  * themselves the gradient passes, as in PyTorch. */
-#define KERNEL_FILE "../ops/clamp.c"
+#define MAPS MAP1(clamp, x, x < s0 ? s0 : x > s1 ? s1 : x)
 #include "common.h"
 
-MAP1(clamp, x, x < s0 ? s0 : x > s1 ? s1 : x)
-
-#ifndef REAL
 static RULE(clamp_backward)
 {
     gx[0] = rill_where(t, rill_eq(t, rill_node_input(n, 0),
@@ -31,5 +28,3 @@ rill_tensor *rill_clamp(rill_tape *t, const rill_tensor *x, double low,
     return rill_elementwise(t, &clamp_op, clamp_kernels, INPUTS(x),
                             (double[2]){ low, high });
 }
-
-#endif

@@ -60,6 +60,26 @@ enum { RILL_MAP_MAX_INPUTS = 4 };
 /* Elements in a part of a loop that threads may share. */
 enum { RILL_PART = 1 << 15 };
 
+/* The descriptor and the public function of an elementwise op that has nothing
+ * more to it than <name>_kernels and <name>_backward: of one tensor, of one
+ * and a number s, of two. */
+#define UNARY(name, formula) \
+    ELEMENTWISE(name, formula, INPUTS(x), NULL, const rill_tensor *x)
+#define NUMBERED(name, formula, s)                              \
+    ELEMENTWISE(name, formula, INPUTS(x), ((double[2]){ s }),   \
+                const rill_tensor *x, double s)
+#define BINARY(name, formula)                          \
+    ELEMENTWISE(name, formula, INPUTS(a, b), NULL,     \
+                const rill_tensor *a, const rill_tensor *b)
+#define ELEMENTWISE(name, formula, inputs, numbers, ...)             \
+    static const rill_op name##_op = { #name, formula,               \
+                                       name##_backward, NULL, 0 };   \
+    rill_tensor *rill_##name(rill_tape *t, __VA_ARGS__)              \
+    {                                                                \
+        return rill_elementwise(t, &name##_op, name##_kernels,       \
+                                inputs, numbers);                    \
+    }
+
 /* Makes *to the shape that broadcasting it with another gives; false where
  * the two do not fit. */
 bool rill_broadcast(rill_shape *to, const rill_shape *with);
@@ -190,7 +210,7 @@ double rill_class_total(const rill_class_view *v);
 
 #pragma GCC visibility pop
 
-#ifdef KERNEL_FILE /* defined before: no type of the file's own is needed */
+#if defined MAPS || defined KERNEL_FILE /* else a type comes first */
 #include "../tensor/each_kernel.h"
 #endif
 

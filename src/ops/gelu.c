@@ -13,15 +13,14 @@
  * x is clamped there, lest an infinity meet a 0. */
 #define GELU_SCALE 1.5957691216057308 /* sqrt(8 / pi) */
 #define GELU_CUBE 0.044715
-#define KERNEL_FILE "../ops/gelu.c"
+#define GELU_LOW(x) ((x) < -40 ? -40 : (x))
+#define MAPS                                           \
+    MAP1(gelu, x, FN(math_gelu)(x))                    \
+    MAP1(normal_cdf, x, FN(math_normal_cdf)(x))        \
+    MAP1(gelu_tanh, x, GELU_LOW(x) * FN(math_sigmoid)( \
+        (REAL)GELU_SCALE * GELU_LOW(x) * (1 + (REAL)GELU_CUBE * x * x)))
 #include "common.h"
 
-MAP1(gelu, x, FN(math_gelu)(x))
-MAP1(gelu_cdf, x, FN(math_normal_cdf)(x))
-MAP1(gelu_tanh, x, (x < -40 ? -40 : x) * FN(math_sigmoid)(
-     (REAL)GELU_SCALE * (x < -40 ? -40 : x) * (1 + (REAL)GELU_CUBE * x * x)))
-
-#ifndef REAL
 /* e^(-x^2 / 2) / sqrt(2 pi) */
 static rill_tensor *gelu_pdf(rill_tape *t, const rill_tensor *x)
 {
@@ -29,32 +28,26 @@ static rill_tensor *gelu_pdf(rill_tape *t, const rill_tensor *x)
     return rill_scale(t, e, 0.3989422804014327);
 }
 
-static RULE(gelu_cdf_backward)
+static RULE(normal_cdf_backward)
 {
     gx[0] = rill_mul(t, gy, gelu_pdf(t, rill_node_input(n, 0)));
 }
 
-static const rill_op gelu_cdf_op = { "normal_cdf", "dx = dy p(x)",
-                                     gelu_cdf_backward, NULL, 0 };
+static const rill_op normal_cdf_op = { "normal_cdf", "dx = dy p(x)",
+                                       normal_cdf_backward, NULL, 0 };
 
 static RULE(gelu_backward)
 {
     rill_tensor *x = rill_clamp(t, rill_node_input(n, 0), -40, 40);
-    rill_tensor *cdf = rill_elementwise(t, &gelu_cdf_op, gelu_cdf_kernels,
+    rill_tensor *cdf = rill_elementwise(t, &normal_cdf_op, normal_cdf_kernels,
                                         INPUTS(x), NULL);
     rill_tensor *slope = rill_add(t, cdf, rill_mul(t, x, gelu_pdf(t, x)));
     gx[0] = rill_mul(t, gy, slope);
 }
 
-static const rill_op gelu_op = { "gelu", "dx = dy (P(x) + x p(x))",
-                                 gelu_backward, NULL, 0 };
-
 /* x P(x), P the standard normal distribution function; 0 at -inf. Source:
  * Hendrycks and Gimpel, Gaussian error linear units (2016). */
-rill_tensor *rill_gelu(rill_tape *t, const rill_tensor *x)
-{
-    return rill_elementwise(t, &gelu_op, gelu_kernels, INPUTS(x), NULL);
-}
+UNARY(gelu, "dx = dy (P(x) + x p(x))")
 
 static RULE(gelu_tanh_backward)
 {
@@ -68,14 +61,5 @@ static RULE(gelu_tanh_backward)
     gx[0] = rill_mul(t, gy, slope);
 }
 
-static const rill_op gelu_tanh_op = {
-    "gelu_tanh", "dx = dy s (1 + x (1 - s) dw/dx)", gelu_tanh_backward, NULL, 0
-};
-
 /* gelu's approximation by tanh, from the same source: within 5e-4 of it. */
-rill_tensor *rill_gelu_tanh(rill_tape *t, const rill_tensor *x)
-{
-    return rill_elementwise(t, &gelu_tanh_op, gelu_tanh_kernels, INPUTS(x),
-                            NULL);
-}
-#endif
+UNARY(gelu_tanh, "dx = dy s (1 + x (1 - s) dw/dx)")

@@ -1,12 +1,12 @@
-/* max and min: the extreme of x over chosen dims; NaN if there is one.
+/* max and min: the extreme of x over chosen dims; NaN if there is one. argmax:
+ * where the largest is: the first of equal ones, the first NaN if there is
+ * any; not differentiable.
  *
  * dx = dy / k at each of the k elements that equal y: ties share evenly, as
  * in PyTorch's amax. The share is constant wherever the derivative exists. */
+#define MAPS MAP2(max_mask, y, x, x == y ? 1 : 0) /* is x the extreme y? */
 #define KERNEL_FILE "../ops/max.c"
 #include "common.h"
-
-/* 1 where x is the extreme y. No x is a NaN: its row gets dy / 0 * 0, NaN. */
-MAP2(max_mask, y, x, x == y ? 1 : 0)
 
 #ifdef REAL
 /* A NaN, once there, stays: nothing exceeds it. */
@@ -50,9 +50,23 @@ static void FN(min)(void *y, const void *const *x, size_t from, size_t to,
     FN(max_rows)(y, x[0], from, to, n, -1);
 }
 
+static void FN(argmax)(void *out, const void *const *in, size_t from,
+                       size_t to, size_t n, const void *attrs)
+{
+    (void)attrs;
+    for (size_t r = from; r < to; r++) {
+        const REAL *x = (const REAL *)in[0] + r * n;
+        size_t at = 0;
+        for (size_t i = 1; i < n && x[at] == x[at]; i++)
+            at = x[i] <= x[at] ? at : i;
+        ((int32_t *)out)[r] = (int32_t)at;
+    }
+}
+
 #else
 KERNELS(max)
 KERNELS(min)
+KERNELS(argmax)
 
 static RULE(max_backward)
 {
@@ -61,6 +75,7 @@ static RULE(max_backward)
     y = rill_tensor_over(t, y->data, y->dtype, *kept);
     if (!y)
         return;
+    /* no x is a NaN y: its row gets dy / 0 * 0, NaN */
     rill_tensor *mask = rill_map(t, n->op->name, max_mask_kernels,
                                  INPUTS(y, x), x->dtype, NULL);
     rill_tensor *share = rill_div(t, rill_reshape(t, gy, *kept),
@@ -88,6 +103,20 @@ rill_tensor *rill_min(rill_tape *t, const rill_tensor *x,
                       const rill_reduce_opts *opts)
 {
     return rill_reduce_op(t, &min_op, min_kernels, x, opts, rill_dtype_of(x),
+                          0);
+}
+
+static const rill_op argmax_op = { "argmax", "not differentiable", NULL, NULL,
+                                   0 };
+
+/* The index of the largest element over opts->dims, int32. x: any shape, a
+ * float dtype. Over several dims, or all, it counts row-major through the
+ * reduced ones. Errors: those of rill_sum; a reduced dim of size 0; more
+ * elements than int32 counts. */
+rill_tensor *rill_argmax(rill_tape *t, const rill_tensor *x,
+                         const rill_reduce_opts *opts)
+{
+    return rill_reduce_op(t, &argmax_op, argmax_kernels, x, opts, RILL_I32,
                           0);
 }
 #endif

@@ -4,50 +4,37 @@
  * da = dy where y = a alone, dy / 2 where a = b, else 0; db likewise: each of
  * two equals has half a share in the result. Where a or b is NaN dy goes to
  * both. All as PyTorch has it. */
-#define KERNEL_FILE "../ops/maximum.c"
+#define MAPS                                          \
+    MAP2(maximum, a, b, ((a > b) | (a != a)) ? a : b) \
+    MAP2(minimum, a, b, ((a < b) | (a != a)) ? a : b)
 #include "common.h"
 
-MAP2(maximum, a, b, ((a > b) | (a != a)) ? a : b)
-MAP2(minimum, a, b, ((a < b) | (a != a)) ? a : b)
-
-#ifndef REAL
-static RULE(maximum_backward); /* of both */
-
-static const rill_op maximum_op = {
-    "maximum", "da = dy where a > b, ties share", maximum_backward, NULL, 0
-};
-static const rill_op minimum_op = {
-    "minimum", "da = dy where a < b, ties share", maximum_backward, NULL, 0
-};
-
-static RULE(maximum_backward)
+/* Where u < v nothing goes to a, where v < u nothing to b. */
+static void maximum_share(rill_tape *t, const rill_node *n,
+                          const rill_tensor *gy, const rill_tensor **gx,
+                          const rill_tensor *u, const rill_tensor *v)
 {
-    const rill_tensor *a = rill_node_input(n, 0), *b = rill_node_input(n, 1);
     rill_tensor *none = rill_zeros(t, gy->dtype, RILL_SCALAR);
-    rill_tensor *share = rill_where(t, rill_eq(t, a, b),
+    rill_tensor *share = rill_where(t, rill_eq(t, u, v),
                                     rill_scale(t, gy, 0.5), gy);
-    bool larger = n->op == &maximum_op; /* is what passes */
-    const rill_tensor *u = larger ? a : b, *v = larger ? b : a;
     if (rill_node_wants(n, 0))
         gx[0] = rill_where(t, rill_lt(t, u, v), none, share);
     if (rill_node_wants(n, 1))
-        gx[1] = rill_where(t, rill_gt(t, u, v), none, share);
+        gx[1] = rill_where(t, rill_lt(t, v, u), none, share);
+}
+
+static RULE(maximum_backward)
+{
+    maximum_share(t, n, gy, gx, n->input[0].x, n->input[1].x);
 }
 
 /* The larger of a and b. */
-rill_tensor *rill_maximum(rill_tape *t, const rill_tensor *a,
-                          const rill_tensor *b)
+BINARY(maximum, "da = dy where a > b, ties share")
+
+static RULE(minimum_backward)
 {
-    return rill_elementwise(t, &maximum_op, maximum_kernels, INPUTS(a, b),
-                            NULL);
+    maximum_share(t, n, gy, gx, n->input[1].x, n->input[0].x);
 }
 
 /* The smaller of a and b. */
-rill_tensor *rill_minimum(rill_tape *t, const rill_tensor *a,
-                          const rill_tensor *b)
-{
-    return rill_elementwise(t, &minimum_op, minimum_kernels, INPUTS(a, b),
-                            NULL);
-}
-
-#endif
+BINARY(minimum, "da = dy where a < b, ties share")

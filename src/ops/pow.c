@@ -1,44 +1,45 @@
-/* pow: y = x^p for a number p that is not differentiated; pow_tensor:
- * y = a^b, element by element, broadcasting. As C's pow: x^0 is 1 for every
- * x, NaN too, and a negative x to a fraction is NaN.
+/* square, sqrt: y = x^2 and x^(1/2), correctly rounded; pow: y = x^p for a
+ * number p that is not differentiated; pow_tensor: y = a^b, element by
+ * element, broadcasting. As C's: x^0 is 1 for every x, NaN too, a negative x
+ * to a fraction is NaN, the root of -0 is -0.
  *
- * dx = dy p x^(p - 1), and exactly 0 for p = 0, also where x^-1 is infinite.
- * Of x^2 the rule makes x^1, of that x^0, so higher derivatives are right at
- * x = 0 as well.
+ * square: dx = 2 dy x. sqrt: dx = dy / (2 y), infinite at 0.
  *
- * da = dy b a^(b - 1), and 0 where b = 0 whatever a is: a^0 is flat.
- * db = dy y ln a, and 0 where a = 0 and b >= 0, as 0^b is flat there; NaN for
- * a negative a. Both as PyTorch has it. */
-#define KERNEL_FILE "../ops/pow.c"
+ * pow: dx = dy p x^(p - 1), and exactly 0 for p = 0, also where x^-1 is
+ * infinite. Of x^2 the rule makes x^1, of that x^0, so higher derivatives are
+ * right at x = 0 as well. The common powers do without a logarithm: of
+ * -infinity the root is NaN where C's pow has infinity, as in PyTorch.
+ *
+ * pow_tensor: da = dy b a^(b - 1), and 0 where b = 0 whatever a is: a^0 is
+ * flat. db = dy y ln a, and 0 where a = 0 and b >= 0, as 0^b is flat there;
+ * NaN for a negative a. Both as PyTorch has it. The flat maps tell where a
+ * stands in the way of such a 0: its power or logarithm is no number there. */
+#define MAPS                                                            \
+    MAP1(pow_one, x, x)                                                 \
+    MAP1(square, x, x * x)                                              \
+    MAP1(pow_inverse, x, 1 / x)                                         \
+    MAP1(sqrt, x, (REAL)(IS_FLOAT ? sqrtf((float)x) : sqrt((double)x))) \
+    MAP1(pow, x, FN(math_pow)(x, s0))                                   \
+    MAP2(pow_tensor, a, b, FN(math_pow)(a, b))                          \
+    MAP2(pow_flat_a, a, b, (b == 0) & !((a < 0) | (a > 0)))             \
+    MAP2(pow_flat_b, a, b, (a == 0) & (b >= 0))
 #include "common.h"
 
-/* The common powers without a logarithm. sqrt(-infinity) is NaN where pow
- * has infinity, as in PyTorch. */
-MAP1(pow_one, x, x)
-MAP1(pow_two, x, x * x)
-MAP1(pow_inverse, x, 1 / x)
-MAP1(pow_half, x,
-     (REAL)(sizeof(REAL) == 4 ? sqrtf((float)x) : sqrt((double)x)))
-
-/* Where a stands in the way of a gradient that is 0: its power or its
- * logarithm would be no number there. */
-MAP2(pow_flat_a, a, b, (b == 0) & !((a < 0) | (a > 0)))
-MAP2(pow_flat_b, a, b, (a == 0) & (b >= 0))
-
-#ifdef REAL
-/* No MAP, as libm's pow does not become vector code. attrs: NULL, or the
- * number that is the exponent of all. */
-static void FN(pow)(void *out, const void *const *in, size_t n,
-                    const void *attrs)
+static RULE(square_backward)
 {
-    const REAL *a = in[0], *b = attrs ? NULL : in[1];
-    const REAL p = (REAL)(attrs ? *(const double *)attrs : 0);
-    for (size_t i = 0; i < n; i++)
-        ((REAL *)out)[i] = FN(math_pow)(a[i], b ? b[i] : p);
+    gx[0] = rill_scale(t, rill_mul(t, gy, rill_node_input(n, 0)), 2);
 }
 
-#else
-KERNELS(pow)
+/* x^2. */
+UNARY(square, "dx = 2 dy x")
+
+static RULE(sqrt_backward)
+{
+    gx[0] = rill_scale(t, rill_div(t, gy, rill_node_output(n)), 0.5);
+}
+
+/* The square root of x; NaN for a negative x. */
+UNARY(sqrt, "dx = dy / (2 y)")
 
 static RULE(pow_backward)
 {
@@ -56,9 +57,9 @@ rill_tensor *rill_pow(rill_tape *t, const rill_tensor *x, double p)
 {
     return rill_elementwise(t, &pow_op,
                             p == 1 ? pow_one_kernels :
-                            p == 2 ? pow_two_kernels :
+                            p == 2 ? square_kernels :
                             p == -1 ? pow_inverse_kernels :
-                            p == 0.5 ? pow_half_kernels : pow_kernels,
+                            p == 0.5 ? sqrt_kernels : pow_kernels,
                             INPUTS(x), (double[2]){ p });
 }
 
@@ -86,17 +87,5 @@ static RULE(pow_tensor_backward)
     }
 }
 
-static const rill_op pow_tensor_op = {
-    "pow_tensor", "da = dy b a^(b - 1), db = dy y ln a", pow_tensor_backward,
-    NULL, 0
-};
-
 /* a^b. */
-rill_tensor *rill_pow_tensor(rill_tape *t, const rill_tensor *a,
-                             const rill_tensor *b)
-{
-    return rill_elementwise(t, &pow_tensor_op, pow_kernels, INPUTS(a, b),
-                            NULL);
-}
-
-#endif
+BINARY(pow_tensor, "da = dy b a^(b - 1), db = dy y ln a")

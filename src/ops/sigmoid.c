@@ -1,13 +1,11 @@
 /* sigmoid: y = 1 / (1 + e^-x).
  *
  * dx = dy y (1 - y). The rule reads the output, not the input. */
-#define KERNEL_FILE "../ops/sigmoid.c"
+#define MAPS                              \
+    MAP1(sigmoid, x, FN(math_sigmoid)(x)) \
+    MAP2(sigmoid_grad, y, gy, gy * y * (1 - y))
 #include "common.h"
 
-MAP1(sigmoid, x, FN(math_sigmoid)(x))
-MAP2(sigmoid_grad, y, gy, gy * y * (1 - y))
-
-#ifndef REAL
 static RULE(sigmoid_backward)
 {
     const rill_tensor *y = rill_node_output(n);
@@ -28,5 +26,3 @@ rill_tensor *rill_sigmoid(rill_tape *t, const rill_tensor *x)
 {
     return rill_elementwise(t, &sigmoid_op, sigmoid_kernels, INPUTS(x), NULL);
 }
-
-#endif

@@ -1,13 +1,11 @@
 /* tanh: y = (e^x - e^-x) / (e^x + e^-x).
  *
  * dx = dy (1 - y^2). The rule reads the output, not the input. */
-#define KERNEL_FILE "../ops/tanh.c"
+#define MAPS                        \
+    MAP1(tanh, x, FN(math_tanh)(x)) \
+    MAP2(tanh_grad, y, gy, gy * (1 - y * y))
 #include "common.h"
 
-MAP1(tanh, x, FN(math_tanh)(x))
-MAP2(tanh_grad, y, gy, gy * (1 - y * y))
-
-#ifndef REAL
 static RULE(tanh_backward)
 {
     const rill_tensor *y = rill_node_output(n);
@@ -28,5 +26,3 @@ rill_tensor *rill_tanh(rill_tape *t, const rill_tensor *x)
 {
     return rill_elementwise(t, &tanh_op, tanh_kernels, INPUTS(x), NULL);
 }
-
-#endif

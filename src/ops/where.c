@@ -3,16 +3,9 @@
  *
  * da = dy where the mask is not 0, else 0; db = dy where it is 0, else 0.
  * These too are selections, not products: 0 * NaN is NaN. */
-#define KERNEL_FILE "../ops/where.c"
+#define MAPS MAP(where, const int32_t mask = ((const int32_t *)in[0])[i]; \
+                 MAP_LOAD(a, 1); MAP_LOAD(b, 2), mask ? a : b)
 #include "common.h"
-
-#ifdef REAL
-/* as a MAP, but for the mask's dtype */
-MAP_(where, const int32_t mask = ((const int32_t *)in[0])[i]; MAP_LOAD(a, 1);
-     MAP_LOAD(b, 2), mask ? a : b)
-
-#else
-KERNELS(where)
 
 static RULE(where_backward)
 {
@@ -28,8 +21,7 @@ static const rill_op where_op = {
     "where", "da = mask ? dy : 0, db = mask ? 0 : dy", where_backward, NULL, 0
 };
 
-/* a where mask is not 0, else b. mask: int32, as comparisons give it, and no
- * other dtype. */
+/* a where mask is not 0, else b. mask: int32, as comparisons give it. */
 rill_tensor *rill_where(rill_tape *t, const rill_tensor *mask,
                         const rill_tensor *a, const rill_tensor *b)
 {
@@ -43,5 +35,3 @@ rill_tensor *rill_where(rill_tape *t, const rill_tensor *mask,
                               a->dtype, NULL);
     return rill_record(t, &where_op, y, INPUTS(mask, a, b), NULL);
 }
-
-#endif

@@ -1,9 +1,10 @@
-/* each_kernel.h: includes KERNEL_FILE once per float type and instruction
- * set. A file that has kernels looks like this:
+/* each_kernel.h: compiles a file's kernels once per float type and instruction
+ * set. Kernels of a line each are the file's MAPS; others are written out, and
+ * the file KERNEL_FILE, itself, is included again for each instance:
  *
- *     #define KERNEL_FILE "../ops/twice.c"
+ *     #define MAPS MAP1(twice, x, 2 * x)           (a kernel in a line)
+ *     #define KERNEL_FILE "../ops/twice.c"         (only where others follow)
  *     #include "common.h"                          (which includes this)
- *     MAP1(twice, x, 2 * x)                        (a kernel in a line)
  *     #ifdef REAL
  *     static void FN(thrice)(void *out, ...) ...   (one written out)
  *     #else
@@ -36,11 +37,11 @@
 /* y[i] = f(x[0][i], x[1][i], ...) for n elements; attrs: NULL, or two numbers
  * of the op's own. MAP2(mul, a, b, a * b) is one: the expression sees an
  * element of each input, and the numbers as s0 and s1. */
-#define MAP1(name, x, ...) MAP_(name, MAP_LOAD(x, 0), __VA_ARGS__)
+#define MAP1(name, x, ...) MAP(name, MAP_LOAD(x, 0), __VA_ARGS__)
 #define MAP2(name, x, y, ...) \
-    MAP_(name, MAP_LOAD(x, 0); MAP_LOAD(y, 1), __VA_ARGS__)
+    MAP(name, MAP_LOAD(x, 0); MAP_LOAD(y, 1), __VA_ARGS__)
 #define MAP_LOAD(x, k) REAL x = ((const REAL *)in[k])[i]
-#define MAP_(name, load, ...)                                            \
+#define MAP(name, load, ...)                                             \
     static void FN(name)(void *out, const void *const *in, size_t n,     \
                          const void *attrs)                              \
     {                                                                    \
@@ -53,6 +54,10 @@
             ((REAL *)out)[i] = (__VA_ARGS__);                            \
         }                                                                \
     }
+
+#ifndef MAPS
+#define MAPS
+#endif
 
 #define ISA base
 #define VECTOR_BYTES 16
@@ -104,8 +109,7 @@
 
 #endif
 
-/* from here on, in the file itself, a MAP is its table */
-#undef MAP1
-#undef MAP2
-#define MAP1(name, ...) KERNELS(name)
-#define MAP2(name, ...) KERNELS(name)
+/* from here on a MAP is its table */
+#undef MAP
+#define MAP(name, ...) KERNELS(name)
+MAPS
