@@ -38,41 +38,22 @@ static rill_tensor *compare(rill_tape *t, const rill_op *op,
     return y ? rill_record(t, op, y, INPUTS(a, b), NULL) : NULL;
 }
 
-static const rill_op gt_op = { "gt", "not differentiable", NULL, NULL, 0 };
-static const rill_op ge_op = { "ge", "not differentiable", NULL, NULL, 0 };
-static const rill_op lt_op = { "lt", "not differentiable", NULL, NULL, 0 };
-static const rill_op le_op = { "le", "not differentiable", NULL, NULL, 0 };
-static const rill_op eq_op = { "eq", "not differentiable", NULL, NULL, 0 };
+#define COMPARISON(name, less, equal, more)                               \
+    static const rill_op name##_op = { #name, "not differentiable", NULL, \
+                                       NULL, 0 };                         \
+    rill_tensor *rill_##name(rill_tape *t, const rill_tensor *a,          \
+                             const rill_tensor *b)                        \
+    {                                                                     \
+        return compare(t, &name##_op, a, b,                               \
+                       (int32_t[]){ less, equal, more });                 \
+    }
 
-/* An int32 mask: 1 where a > b, else 0. Here and below, unlike other
- * elementwise ops, a and b may both be int32 as well. */
-rill_tensor *rill_gt(rill_tape *t, const rill_tensor *a, const rill_tensor *b)
-{
-    return compare(t, &gt_op, a, b, (int32_t[]){ 0, 0, 1 });
-}
-
-/* An int32 mask: 1 where a >= b, else 0. */
-rill_tensor *rill_ge(rill_tape *t, const rill_tensor *a, const rill_tensor *b)
-{
-    return compare(t, &ge_op, a, b, (int32_t[]){ 0, 1, 1 });
-}
-
-/* An int32 mask: 1 where a < b, else 0. */
-rill_tensor *rill_lt(rill_tape *t, const rill_tensor *a, const rill_tensor *b)
-{
-    return compare(t, &lt_op, a, b, (int32_t[]){ 1, 0, 0 });
-}
-
-/* An int32 mask: 1 where a <= b, else 0. */
-rill_tensor *rill_le(rill_tape *t, const rill_tensor *a, const rill_tensor *b)
-{
-    return compare(t, &le_op, a, b, (int32_t[]){ 1, 1, 0 });
-}
-
-/* An int32 mask: 1 where a = b, else 0. */
-rill_tensor *rill_eq(rill_tape *t, const rill_tensor *a, const rill_tensor *b)
-{
-    return compare(t, &eq_op, a, b, (int32_t[]){ 0, 1, 0 });
-}
+/* An int32 mask: 1 where a > b (a >= b, ...), else 0. Unlike with other
+ * elementwise ops a and b may both be int32 as well. */
+COMPARISON(gt, 0, 0, 1)
+COMPARISON(ge, 0, 1, 1)
+COMPARISON(lt, 1, 0, 0)
+COMPARISON(le, 1, 1, 0)
+COMPARISON(eq, 0, 1, 0)
 
 #endif
