@@ -16,146 +16,137 @@ enum {
     LINE = 75,    /* columns */
     EDGE = 3,     /* elements at both ends of a dimension cut short */
     WHOLE = 1000, /* elements that are still printed without cuts */
-    DECIMALS = 8, /* of an element, */
-    ALL = 20,     /* and of a scalar, which shows all that it has */
     TEXT = 64
 };
+
+#define NEW_LINES "\n\n\n\n\n\n\n"
 
 typedef struct {
     FILE *f;
     const rill_tensor *x;
-    bool scalar, scientific;
-    double min, max;    /* of magnitudes, but for 0 */
-    int left, decimals; /* the most before the point and after it */
-    int least;          /* decimals that are filled up with zeros */
-    int exponent;       /* digits of it */
-    int width, right;   /* of an element; from its point on */
-    int column, pad;    /* pad: spaces due before what follows on the line */
+    bool scientific;
+    const char *format;  /* of a number with so many decimals */
+    int least, most;     /* decimals: filled up with zeros; looked at */
+    int exponent;        /* digits of it */
+    int left, decimals;  /* the most before the point and after it */
+    int width;           /* of an element */
+    int column, pad;     /* pad: spaces due before what follows on the line */
+    int64_t block[RILL_MAX_DIMS + 1]; /* elements of a sub-array, by depth */
 } printer;
-
-static int most(int a, int b)
-{
-    return a > b ? a : b;
-}
 
 /* v with so many decimals; returns what the text is read back as. */
 static double print_rounded(const printer *p, double v, int decimals,
                             char *text)
 {
-    snprintf(text, TEXT, !p->scientific ? "%#.*f" : p->scalar ? "%.*e"
-                                                              : "%#.*e",
-             decimals, v);
+    snprintf(text, TEXT, p->format, decimals, v);
     return p->x->dtype == RILL_F32 ? (double)strtof(text, NULL)
                                    : strtod(text, NULL);
 }
 
 /* v with the fewest decimals that tell it apart, without padding; notes the
- * most digits of each part. Returns the length of what precedes the point,
- * or of all where there is none. */
+ * most of each part. Returns the length of what precedes the point. */
 static int print_text(printer *p, double v, char *text)
 {
     if (p->x->dtype == RILL_I32 || !isfinite(v)) {
         int n = snprintf(text, TEXT, "%.0f", isnan(v) ? (double)NAN : v);
-        p->width = most(p->width, n);
+        p->width = n > p->width ? n : p->width;
         return n;
     }
-    double goal = print_rounded(p, v, p->scalar ? ALL : DECIMALS, text);
+    double goal = print_rounded(p, v, p->most, text);
     int decimals = p->least;
     while (print_rounded(p, v, decimals, text) != goal)
         decimals++;
-    int left = (int)strcspn(text, ".");
     char *e = strchr(text, 'e');
-    if (e && strlen(e + 2) < (size_t)p->exponent)
-        sprintf(e + 2, "%03d", atoi(e + 2));
-    p->left = most(p->left, left);
-    p->decimals = most(p->decimals, decimals);
-    p->exponent = most(p->exponent, e ? (int)strlen(e + 2) : 0);
+    if (e)
+        sprintf(e + 2, "%0*d", p->exponent, atoi(e + 2));
+    int left = (int)strcspn(text, ".");
+    p->left = left > p->left ? left : p->left;
+    p->decimals = decimals > p->decimals ? decimals : p->decimals;
     return left;
 }
 
-/* Whether "..." stands for i and what follows up to the last EDGE. */
-static bool print_cuts(const printer *p, int axis, int64_t i)
+/* What is shown after element i. Where "..." stands between, *cut is the axis
+ * that is cut short there, and else -1. */
+static int64_t print_next(const printer *p, int64_t i, int *cut)
 {
-    return p->x->numel > WHOLE && i == EDGE &&
-           p->x->shape.dim[axis] > 2 * EDGE;
+    const rill_shape *s = &p->x->shape;
+    for (int d = 0; p->x->numel > WHOLE && d < s->ndim; d++) {
+        int64_t left_out = s->dim[d] - 2 * EDGE, below = p->block[d + 1];
+        *cut = d;
+        if (left_out > 0 && (i + 1) % p->block[d] == EDGE * below)
+            return i + 1 + left_out * below;
+    }
+    *cut = -1;
+    return i + 1;
 }
 
-/* First the range of all that is shown, then the columns it takes. */
-static void print_measure(printer *p, bool range, int axis, int64_t at)
+/* Decides upon the notation and the columns that elements take. */
+static void print_measure(printer *p)
 {
     char text[TEXT];
-    int64_t n = p->x->shape.dim[axis];
-    for (int64_t i = 0; i < n; i++) {
-        if (print_cuts(p, axis, i))
-            i = n - EDGE;
-        double v = rill_at(p->x, at * n + i);
-        if (axis < p->x->shape.ndim - 1) {
-            print_measure(p, range, axis + 1, at * n + i);
-        } else if (!range) {
-            print_text(p, v, text);
-        } else if (isfinite(v) && v != 0) {
-            p->max = fmax(p->max, fabs(v));
-            p->min = fmin(p->min, fabs(v));
-        }
+    int cut;
+    double min = INFINITY, max = 0; /* of magnitudes, but for 0 */
+    for (int64_t i = 0; i < p->x->numel; i = print_next(p, i, &cut)) {
+        double v = fabs(rill_at(p->x, i));
+        min = v > 0 && v < min ? v : min;
+        max = isfinite(v) && v > max ? v : max;
     }
+    p->scientific = p->x->dtype != RILL_I32 &&
+                    (max >= 1e8 || min < 1e-4 || max / min > 1e3);
+    p->format = p->scientific ? "%#.*e" : "%#.*f";
+    p->exponent = max >= 1e100 || min < 1e-99 ? 3 : 2;
+    for (int64_t i = 0; i < p->x->numel; i = print_next(p, i, &cut))
+        print_text(p, rill_at(p->x, i), text);
+    p->least = p->scientific ? p->decimals : 0;
 }
 
 /* An element or "...", on a new line where this one is full. Spaces are
  * written only when something follows them on the line. */
-static void print_word(printer *p, const char *word, int lead, int width,
+static void print_word(printer *p, int lead, const char *word, int tail,
                        bool first)
 {
-    int indent = p->x->shape.ndim;
-    p->column += !first;
-    p->pad += !first;
+    int width = lead + (int)strlen(word) + tail, indent = p->x->shape.ndim;
+    p->pad = first ? 0 : p->pad + 1;
+    p->column = first ? indent : p->column + 1;
     if (!first && p->column + width > LINE - indent) {
         fputc('\n', p->f);
         p->column = p->pad = indent;
     }
     fprintf(p->f, "%*s%s", p->pad + lead, "", word);
-    p->pad = width - lead - (int)strlen(word);
     p->column += width;
+    p->pad = tail;
 }
 
-static void print_axis(printer *p, int axis, int64_t at)
-{
-    char text[TEXT];
-    int64_t n = p->x->shape.dim[axis];
-    int below = p->x->shape.ndim - 1 - axis;
-    fputc('[', p->f);
-    p->column = axis + 1;
-    for (int64_t i = 0; i < n; i++) {
-        bool cut = print_cuts(p, axis, i);
-        if (cut)
-            i = n - EDGE - 1;
-        if (below && i > 0)
-            fprintf(p->f, "%.*s%*s", below, "\n\n\n\n\n\n\n", axis + 1, "");
-        if (below && cut) {
-            fputs("...", p->f);
-        } else if (below) {
-            print_axis(p, axis + 1, at * n + i);
-        } else if (cut) {
-            print_word(p, "...", 0, 3, false);
-        } else {
-            int left = print_text(p, rill_at(p->x, at * n + i), text);
-            int right = strchr(text, '.') ? p->right : 0;
-            print_word(p, text, p->width - left - right, p->width, i == 0);
-        }
-    }
-    fprintf(p->f, "%*s]", p->pad, "");
-    p->pad = 0;
-}
-
+/* Before an element a bracket opens for every sub-array that begins there;
+ * where another one would begin after it, they close. */
 static void print_array(printer *p)
 {
-    print_measure(p, true, 0, 0);
-    p->scientific = p->x->dtype != RILL_I32 &&
-                    (p->max >= 1e8 || p->min < 1e-4 || p->max / p->min > 1e3);
-    print_measure(p, false, 0, 0);
-    p->least = p->scientific ? p->decimals : 0;
-    p->right = 1 + p->decimals + (p->scientific ? 2 + p->exponent : 0);
-    p->width = most(p->width, p->left + p->right);
-    print_axis(p, 0, 0);
+    char text[TEXT];
+    int cut, ndim = p->x->shape.ndim, begin = ndim;
+    p->block[ndim] = 1;
+    for (int d = ndim - 1; d >= 0; d--)
+        p->block[d] = p->block[d + 1] * p->x->shape.dim[d];
+    print_measure(p);
+    int point = 1 + p->decimals + (p->scientific ? 2 + p->exponent : 0);
+    p->width = p->left + point > p->width ? p->left + point : p->width;
+    for (int64_t i = 0; i < p->x->numel;) {
+        if (begin && i > 0)
+            fprintf(p->f, "%.*s%*s", begin, NEW_LINES, ndim - begin, "");
+        fprintf(p->f, "%.*s", begin, "[[[[[[[[");
+        int left = print_text(p, rill_at(p->x, i), text);
+        int right = text[left] ? point : 0;
+        print_word(p, p->width - left - right, text,
+                   left + right - (int)strlen(text), begin > 0);
+        i = print_next(p, i, &cut);
+        begin = 0;
+        for (int d = 0; d < ndim; d++)
+            begin += i % p->block[d] == 0;
+        fprintf(p->f, "%*s%.*s", begin ? p->pad : 0, "", begin, "]]]]]]]]");
+        if (cut == ndim - 1)
+            print_word(p, 0, "...", 0, false);
+        else if (cut >= 0)
+            fprintf(p->f, "%.*s%*s...", begin, NEW_LINES, cut + 1, "");
+    }
 }
 
 /* Prints the values of x and a newline, as NumPy prints an array: [1.  2.5].
@@ -167,17 +158,19 @@ static void print_array(printer *p)
  * with all its digits, an empty tensor is [], NULL is NULL. */
 void rill_print(FILE *f, const rill_tensor *x)
 {
-    printer p = { .f = f, .x = x, .min = INFINITY };
+    printer p = { .f = f, .x = x, .most = 8 };
     char text[TEXT];
     locale_t plain = newlocale(LC_ALL_MASK, "C", NULL); /* 1.5, not 1,5 */
     locale_t was = uselocale(plain);
     if (!x || x->numel == 0) {
         fputs(x ? "[]" : "NULL", f);
     } else if (x->shape.ndim == 0) {
-        double v = rill_at(x, 0);
-        p.scalar = true;
-        p.scientific = v != 0 && (fabs(v) < 1e-4 || fabs(v) >= 1e16);
-        p.least = !p.scientific;
+        double v = rill_at(x, 0), size = fabs(v);
+        bool scientific = v != 0 && (size < 1e-4 || size >= 1e16);
+        p.format = scientific ? "%.*e" : "%#.*f";
+        p.exponent = 2;
+        p.least = !scientific;
+        p.most = 20;
         print_text(&p, v, text);
         fputs(text, f);
     } else {
