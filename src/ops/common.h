@@ -174,10 +174,6 @@ void rill_slice_copy(const rill_tensor *whole, const rill_tensor *part,
 /* Both float tensors, of one dtype and one shape. */
 bool rill_loss_inputs(rill_tape *t, const char *op, const char *name,
                       const rill_tensor *x, const rill_tensor *target);
-/* x - target, after these checks. */
-rill_tensor *rill_loss_difference(rill_tape *t, const char *op,
-                                  const rill_tensor *x,
-                                  const rill_tensor *target);
 /* An element's or a position's losses, reduced; without opts to the mean. */
 rill_tensor *rill_reduce_loss(rill_tape *t, const char *op,
                               const rill_tensor *losses,

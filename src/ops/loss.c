@@ -14,14 +14,6 @@ bool rill_loss_inputs(rill_tape *t, const char *op, const char *name,
     return true;
 }
 
-rill_tensor *rill_loss_difference(rill_tape *t, const char *op,
-                                  const rill_tensor *x,
-                                  const rill_tensor *target)
-{
-    return rill_loss_inputs(t, op, "x", x, target) ? rill_sub(t, x, target)
-                                                   : NULL;
-}
-
 rill_tensor *rill_reduce_loss(rill_tape *t, const char *op,
                               const rill_tensor *losses,
                               const rill_loss_opts *opts)

@@ -108,6 +108,14 @@ void rill_share(int64_t parts, rill_loop *loop, void *context);
 int rill_isa_best(void);
 const char *rill_isa_name(int isa);
 
+/* A public function that reads x, and answers `none` where x is NULL, as the
+ * result of an op that failed is. */
+#define RILL_READER(type, name, of, answer, none) \
+    type name(const of *x)                        \
+    {                                             \
+        return x ? (answer) : (none);             \
+    }
+
 /* "[2, 3]" for a message, good until the end of the block. */
 #define RILL_SHAPE_TEXT(shape) \
     rill_shape_text(&(shape), (char[RILL_TEXT_SIZE]){ 0 }, RILL_TEXT_SIZE)

@@ -15,10 +15,8 @@ const char *rill_error(const rill_tape *t)
 }
 
 /* The first warning since the tape was made or cleared, or NULL. */
-const char *rill_warning(const rill_tape *t)
-{
-    return t && t->warned ? t->warning : NULL;
-}
+RILL_READER(const char *, rill_warning, rill_tape,
+            x->warned ? x->warning : NULL, NULL)
 
 /* Forgets error and warning: ops run again. A reset keeps them. */
 void rill_clear_error(rill_tape *t)

@@ -223,25 +223,17 @@ const rill_tensor *rill_node_input(const rill_node *n, int i)
     return n->input[i].x;
 }
 
-const rill_tensor *rill_node_output(const rill_node *n)
-{
-    return n->output;
-}
-
-/* What the op gave rill_record as attrs. */
-const void *rill_node_attrs(const rill_node *n)
-{
-    return n->attrs;
-}
-
 /* ---- reading the record ------------------------------------------------- */
 
+RILL_READER(const rill_tensor *, rill_node_output, rill_node, x->output, NULL)
+/* What the op gave rill_record as attrs. */
+RILL_READER(const void *, rill_node_attrs, rill_node, x->attrs, NULL)
+RILL_READER(int, rill_node_index, rill_node, x->index, -1)
+RILL_READER(const rill_op *, rill_node_op, rill_node, x->op, NULL)
+RILL_READER(int, rill_node_inputs, rill_node, x->n_inputs, 0)
 /* How many nodes were recorded since reset: ops, variables at their first
  * use, watched tensors. */
-int rill_tape_len(const rill_tape *t)
-{
-    return t ? t->n_nodes : 0;
-}
+RILL_READER(int, rill_tape_len, rill_tape, x->n_nodes, 0)
 
 /* Node i in the order of recording, so after all its inputs; good until
  * reset. NULL where there is none. */
@@ -250,37 +242,12 @@ const rill_node *rill_tape_node(const rill_tape *t, int i)
     return i >= 0 && i < rill_tape_len(t) ? t->nodes[i] : NULL;
 }
 
-int rill_node_index(const rill_node *n)
-{
-    return n->index;
-}
-
-const rill_op *rill_node_op(const rill_node *n)
-{
-    return n->op;
-}
-
-int rill_node_inputs(const rill_node *n)
-{
-    return n->n_inputs;
-}
-
 const rill_node *rill_node_source(const rill_node *n, int i)
 {
     return n->input[i].node;
 }
 
 /* ---- looking on --------------------------------------------------------- */
-
-static int tape_observer(const rill_tape *t, const rill_observer *o)
-{
-    int i = 0;
-    while (i < t->n_observers && (t->observer[i].op != o->op ||
-                                  t->observer[i].rule != o->rule ||
-                                  t->observer[i].user != o->user))
-        i++;
-    return i;
-}
 
 /* Has o, which is copied, called from now on, across resets, after those who
  * were there before. An op that is recorded is the tape's last node when it
@@ -299,13 +266,15 @@ bool rill_tape_observe(rill_tape *t, const rill_observer *o)
  * observer was not there. */
 bool rill_tape_unobserve(rill_tape *t, const rill_observer *o)
 {
-    int at = t && o ? tape_observer(t, o) : 0;
-    if (!t || !o || at == t->n_observers)
-        return false;
-    t->n_observers--;
-    memmove(&t->observer[at], &t->observer[at + 1],
-            (size_t)(t->n_observers - at) * sizeof *t->observer);
-    return true;
+    for (int i = 0; t && o && i < t->n_observers; i++) {
+        rill_observer *at = &t->observer[i];
+        if (at->op != o->op || at->rule != o->rule || at->user != o->user)
+            continue;
+        t->n_observers--;
+        memmove(at, at + 1, (size_t)(t->n_observers - i) * sizeof *at);
+        return true;
+    }
+    return false;
 }
 
 /* Has hook called in every backward until reset, after those that x has

@@ -114,23 +114,14 @@ void rill_tape_set_step(rill_tape *t, uint64_t step)
 }
 
 /* Bytes of tensors and nodes since the last reset. */
-size_t rill_tape_bytes(const rill_tape *t)
-{
-    return t ? t->bytes : 0;
-}
+RILL_READER(size_t, rill_tape_bytes, rill_tape, x->bytes, 0)
 
 /* The most bytes that were ever in use between two resets. */
-size_t rill_tape_peak_bytes(const rill_tape *t)
-{
-    return t ? t->peak : 0;
-}
+RILL_READER(size_t, rill_tape_peak_bytes, rill_tape, x->peak, 0)
 
 /* The instruction set of the tape's kernels: "baseline", "avx2", "avx512".
  * RILL_ISA in the environment sets a lower one than the processor has. */
-const char *rill_tape_isa(const rill_tape *t)
-{
-    return t ? rill_isa_name(t->isa) : "";
-}
+RILL_READER(const char *, rill_tape_isa, rill_tape, rill_isa_name(x->isa), "")
 
 static rill_block *tape_block_new(rill_tape *t, size_t size)
 {

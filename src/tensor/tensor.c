@@ -152,19 +152,14 @@ rill_tensor *rill_normal(rill_tape *t, rill_rng *r, double mean, double std,
                          shape);
 }
 
-/* Readers take NULL for the result of an op that failed, and then answer as
- * the last column says. */
 #define READER(type, name, answer, none) \
-    type name(const rill_tensor *x)      \
-    {                                    \
-        return x ? (answer) : (none);    \
-    }
+    RILL_READER(type, name, rill_tensor, answer, none)
 READER(rill_dtype, rill_dtype_of, x->dtype, RILL_F32)
 READER(rill_shape, rill_shape_of, x->shape, RILL_SCALAR)
 READER(int, rill_ndim, x->shape.ndim, 0)
 READER(int64_t, rill_numel, x->numel, 0)
 READER(const void *, rill_data, x->data, NULL)
-/* These three also of another dtype than their own. */
+/* These three also answer NULL for another dtype than their own. */
 READER(const float *, rill_f32, x->dtype == RILL_F32 ? x->data : NULL, NULL)
 READER(const double *, rill_f64, x->dtype == RILL_F64 ? x->data : NULL, NULL)
 READER(const int32_t *, rill_i32, x->dtype == RILL_I32 ? x->data : NULL, NULL)
