@@ -55,6 +55,7 @@ void *rill_attrs(rill_tape *t, const void *attrs, size_t size);
 /* A kernel of each_kernel.h's MAP kind. */
 typedef void rill_map_kernel(void *y, const void *const *x, size_t n,
                              const void *attrs);
+typedef rill_map_kernel *const rill_map_table[2]; /* of float and double */
 enum { RILL_MAP_MAX_INPUTS = 4 };
 
 /* Elements in a part of a loop that threads may share. */
@@ -85,22 +86,23 @@ enum { RILL_PART = 1 << 15 };
 bool rill_broadcast(rill_shape *to, const rill_shape *with);
 /* Whether broadcasting with `from` leaves `to` as it is. */
 bool rill_broadcasts(const rill_shape *from, const rill_shape *to);
+/* Where element i of a tensor of shape `to` lies in one of shape `from`, which
+ * broadcasts to it. */
+int64_t rill_broadcast_index(const rill_shape *from, const rill_shape *to,
+                             int64_t i);
 /* Computes only. The kernel is chosen by the dtype of the last input. */
-rill_tensor *rill_map(rill_tape *t, const char *op,
-                      rill_map_kernel *const (*kernels)[2],
+rill_tensor *rill_map(rill_tape *t, const char *op, rill_map_table *kernels,
                       const rill_tensor **x, int n, rill_dtype dtype,
                       const void *attrs);
 /* The same to a shape that all inputs are known to broadcast to. */
 rill_tensor *rill_map_to(rill_tape *t, rill_shape shape,
-                         rill_map_kernel *const (*kernels)[2],
-                         const rill_tensor **x, int n, rill_dtype dtype,
-                         const void *attrs);
+                         rill_map_table *kernels, const rill_tensor **x,
+                         int n, rill_dtype dtype, const void *attrs);
 /* Checks float inputs of one dtype, computes, records; numbers: NULL or
  * two. */
 rill_tensor *rill_elementwise(rill_tape *t, const rill_op *op,
-                              rill_map_kernel *const (*kernels)[2],
-                              const rill_tensor **x, int n,
-                              const double *numbers);
+                              rill_map_table *kernels, const rill_tensor **x,
+                              int n, const double *numbers);
 /* y += x, of one shape and dtype: for the sweep's own sums. */
 void rill_add_into(rill_tape *t, rill_tensor *y, const rill_tensor *x);
 
@@ -129,11 +131,11 @@ bool rill_reduce(rill_tape *t, const char *op, const rill_tensor *x,
 /* Rows [from, to) of n elements each; of y as the kernel has it. */
 typedef void rill_row_kernel(void *y, const void *const *x, size_t from,
                              size_t to, size_t n, const void *attrs);
+typedef rill_row_kernel *const rill_row_table[2];
 void rill_run_rows(rill_row_kernel *kernel, void *y, const void *const *x,
                    size_t rows, size_t n, const void *attrs);
 rill_tensor *rill_reduce_op(rill_tape *t, const rill_op *op,
-                            rill_row_kernel *const (*kernels)[2],
-                            const rill_tensor *x,
+                            rill_row_table *kernels, const rill_tensor *x,
                             const rill_reduce_opts *opts, rill_dtype dtype,
                             int takes);
 double rill_sum_all(rill_tape *t, const rill_tensor *x);

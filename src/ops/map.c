@@ -1,21 +1,12 @@
 /* map.c: elementwise loops with NumPy's broadcasting.
  *
- * Adjacent dimensions that every input walks alike are folded into one, so
- * tensors of one shape are a single loop. Kernels see contiguous inputs only:
- * an input that stands still along the innermost dimension is spread over a
- * small buffer first. */
+ * The last dimensions, as far as every input either moves along all of them
+ * or stands still, are one run; tensors of one shape are a single run. A
+ * kernel sees pieces of a run, and contiguous inputs only: one that stands
+ * still is spread over a small buffer first. */
 #include "common.h"
 
 enum { CHUNK = 512 };
-
-typedef struct {
-    rill_map_kernel *kernel;
-    const void *attrs;
-    int n, ndim;
-    int64_t size[RILL_MAX_DIMS]; /* from the innermost dimension outwards */
-    int64_t step[RILL_MAP_MAX_INPUTS][RILL_MAX_DIMS]; /* in bytes */
-    size_t width[RILL_MAP_MAX_INPUTS], y_width;       /* of an element */
-} map_plan;
 
 bool rill_broadcast(rill_shape *to, const rill_shape *with)
 {
@@ -39,33 +30,45 @@ bool rill_broadcasts(const rill_shape *from, const rill_shape *to)
     return rill_broadcast(&both, from) && rill_shape_equal(&both, to);
 }
 
-/* Sets sizes, steps and widths. */
-static void map_fold(map_plan *p, const rill_shape *shape,
-                     const rill_tensor **x)
+int64_t rill_broadcast_index(const rill_shape *from, const rill_shape *to,
+                             int64_t i)
 {
-    int64_t stride[RILL_MAP_MAX_INPUTS];
-    for (int i = 0; i < p->n; i++)
-        stride[i] = (int64_t)(p->width[i] = rill_dtype_size(x[i]->dtype));
-    for (int d = -1; d >= -shape->ndim; d--) {
-        int64_t step[RILL_MAP_MAX_INPUTS], size = shape->dim[shape->ndim + d];
-        bool fold = p->ndim > 0;
-        for (int i = 0; i < p->n; i++) {
-            bool moves = rill_dim(x[i], d) > 1;
-            step[i] = moves ? stride[i] : 0;
-            stride[i] *= moves ? size : 1;
-            fold = fold && step[i] == p->step[i][p->ndim - 1] *
-                                          p->size[p->ndim - 1];
-        }
-        if (fold)
-            p->size[p->ndim - 1] *= size;
-        if (fold || size == 1)
-            continue;
-        for (int i = 0; i < p->n; i++)
-            p->step[i][p->ndim] = step[i];
-        p->size[p->ndim++] = size;
+    int64_t at = 0, step = 1;
+    for (int d = 1; d <= from->ndim; d++) {
+        int64_t size = from->dim[from->ndim - d], wide = to->dim[to->ndim - d];
+        at += size == 1 ? 0 : i % wide * step;
+        i /= wide;
+        step *= size;
     }
-    if (p->ndim == 0)
-        p->size[p->ndim++] = 1;
+    return at;
+}
+
+typedef struct {
+    rill_map_kernel *kernel;
+    const rill_tensor *y, **x;
+    int n;
+    const void *attrs;
+    int64_t run; /* elements */
+    bool still[RILL_MAP_MAX_INPUTS], any_still;
+} map_loop;
+
+static void map_find_run(map_loop *l)
+{
+    const rill_shape *shape = &l->y->shape;
+    l->run = 1;
+    for (int d = -1; d >= -shape->ndim; d--) {
+        int64_t size = shape->dim[shape->ndim + d];
+        for (int i = 0; size > 1 && i < l->n; i++) {
+            const rill_tensor *x = l->x[i];
+            bool still = x->numel < l->y->numel && rill_dim(x, d) <= 1;
+            if (l->run == 1)
+                l->still[i] = still;
+            else if (l->still[i] != still)
+                return;
+            l->any_still |= still;
+        }
+        l->run *= size;
+    }
 }
 
 /* Fills a buffer with one element, of four or eight bytes. */
@@ -79,95 +82,56 @@ static void map_spread(void *buffer, const void *x, size_t width, size_t n)
             memcpy((char *)buffer + 4 * i, x, 4);
 }
 
-/* The innermost dimension: elements from x[i], which stand still or not. */
-static char *map_row(const map_plan *p, char *y, const char *const *x)
-{
-    _Alignas(64) char still[RILL_MAP_MAX_INPUTS][CHUNK * 8];
-    const void *in[RILL_MAP_MAX_INPUTS];
-    size_t n = (size_t)p->size[0], chunk = n;
-    for (int i = 0; i < p->n; i++) {
-        in[i] = x[i];
-        if (p->step[i][0] == 0) {
-            map_spread(still[i], x[i], p->width[i], n < CHUNK ? n : CHUNK);
-            in[i] = still[i];
-            chunk = CHUNK;
-        }
-    }
-    for (size_t at = 0; at < n; at += chunk) {
-        size_t m = n - at < chunk ? n - at : chunk;
-        for (int i = 0; i < p->n; i++)
-            if (in[i] != still[i])
-                in[i] = x[i] + at * p->width[i];
-        p->kernel(y + at * p->y_width, in, m, p->attrs);
-    }
-    return y + n * p->y_width;
-}
-
-/* Dimension d and all within it; returns where the output goes on. */
-static char *map_run(const map_plan *p, int d, char *y, const char *const *x)
-{
-    if (d == 0)
-        return map_row(p, y, x);
-    const char *at[RILL_MAP_MAX_INPUTS];
-    for (int64_t k = 0; k < p->size[d]; k++) {
-        for (int i = 0; i < p->n; i++)
-            at[i] = x[i] + k * p->step[i][d];
-        y = map_run(p, d - 1, y, at);
-    }
-    return y;
-}
-
-/* Part of a loop over tensors of one shape. */
-typedef struct {
-    rill_map_kernel *kernel;
-    const rill_tensor *y, **x;
-    int n;
-    const void *attrs;
-} map_loop;
-
+/* RILL_PART elements of the output, in pieces that do not leave a run. */
 static void map_part(void *context, int64_t part)
 {
+    _Alignas(64) char still[RILL_MAP_MAX_INPUTS][CHUNK * 8];
+    const void *spread[RILL_MAP_MAX_INPUTS] = { NULL };
     const map_loop *l = context;
-    const void *in[RILL_MAP_MAX_INPUTS];
-    size_t from = (size_t)part * RILL_PART, left = (size_t)l->y->numel - from;
-    for (int i = 0; i < l->n; i++)
-        in[i] = (const char *)l->x[i]->data +
-                from * rill_dtype_size(l->x[i]->dtype);
-    l->kernel((char *)l->y->data + from * rill_dtype_size(l->y->dtype), in,
-              left < RILL_PART ? left : RILL_PART, l->attrs);
+    const rill_tensor *y = l->y;
+    size_t most = l->run < CHUNK ? (size_t)l->run : CHUNK;
+    int64_t at = part * RILL_PART, end = at + RILL_PART, n;
+    end = end < y->numel ? end : y->numel;
+    for (; at < end; at += n) {
+        const void *in[RILL_MAP_MAX_INPUTS];
+        n = at ? l->run - at % l->run : l->run;
+        n = n < end - at ? n : end - at;
+        n = l->any_still && n > CHUNK ? CHUNK : n;
+        for (int i = 0; i < l->n; i++) {
+            const rill_tensor *x = l->x[i];
+            size_t width = rill_dtype_size(x->dtype);
+            int64_t from = x->numel == y->numel ? at :
+                rill_broadcast_index(&x->shape, &y->shape, at);
+            in[i] = (const char *)x->data + (size_t)from * width;
+            if (!l->still[i])
+                continue;
+            if (in[i] != spread[i])
+                map_spread(still[i], in[i], width, most);
+            spread[i] = in[i];
+            in[i] = still[i];
+        }
+        l->kernel((char *)y->data + (size_t)at * rill_dtype_size(y->dtype),
+                  in, (size_t)n, l->attrs);
+    }
 }
 
 rill_tensor *rill_map_to(rill_tape *t, rill_shape shape,
-                         rill_map_kernel *const (*kernels)[2],
-                         const rill_tensor **x, int n, rill_dtype dtype,
-                         const void *attrs)
+                         rill_map_table *kernels, const rill_tensor **x,
+                         int n, rill_dtype dtype, const void *attrs)
 {
     rill_tensor *y = rill_empty(t, dtype, shape);
     if (!y || y->numel == 0)
         return y;
-    rill_map_kernel *kernel = kernels[t->isa][x[n - 1]->dtype];
-    bool alike = true;
-    for (int i = 0; i < n; i++)
-        alike = alike && rill_shape_equal(&shape, &x[i]->shape);
-    if (alike) {
-        map_loop loop = { kernel, y, x, n, attrs };
-        rill_share((y->numel + RILL_PART - 1) / RILL_PART, map_part, &loop);
-        return y;
-    }
-    const char *in[RILL_MAP_MAX_INPUTS];
-    for (int i = 0; i < n; i++)
-        in[i] = x[i]->data;
-    map_plan p = { .kernel = kernel, .attrs = attrs, .n = n,
-                   .y_width = rill_dtype_size(dtype) };
-    map_fold(&p, &shape, x);
-    map_run(&p, p.ndim - 1, y->data, in);
+    map_loop l = { .kernel = kernels[t->isa][x[n - 1]->dtype], .y = y,
+                   .x = x, .n = n, .attrs = attrs };
+    map_find_run(&l);
+    rill_share((y->numel + RILL_PART - 1) / RILL_PART, map_part, &l);
     return y;
 }
 
 rill_tensor *rill_map(rill_tape *t, const char *op,
-                      rill_map_kernel *const (*kernels)[2],
-                      const rill_tensor **x, int n, rill_dtype dtype,
-                      const void *attrs)
+                      rill_map_table *kernels, const rill_tensor **x, int n,
+                      rill_dtype dtype, const void *attrs)
 {
     rill_shape shape = x[0]->shape;
     for (int i = 1; i < n; i++) {
@@ -180,9 +144,8 @@ rill_tensor *rill_map(rill_tape *t, const char *op,
 }
 
 rill_tensor *rill_elementwise(rill_tape *t, const rill_op *op,
-                              rill_map_kernel *const (*kernels)[2],
-                              const rill_tensor **x, int n,
-                              const double *numbers)
+                              rill_map_table *kernels, const rill_tensor **x,
+                              int n, const double *numbers)
 {
     if (n == 1 ? !rill_usable_float(t, op->name, "x", x[0])
                : !rill_usable_floats(t, op->name, "a", x[0], "b", x[1]))

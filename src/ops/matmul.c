@@ -20,41 +20,6 @@ static RULE(matmul_backward)
 static const rill_op matmul_op = { "matmul", "da = dy b^T, db = a^T dy",
                                    matmul_backward, NULL, 0 };
 
-/* Where matrix i of the broadcast batch lies in x, in matrices. */
-static int64_t matmul_batch(const rill_shape *batch, const rill_shape *x,
-                            int64_t i)
-{
-    int64_t at = 0, step = 1;
-    for (int d = batch->ndim - 1, e = x->ndim - 3; e >= 0; d--, e--) {
-        int64_t k = i % batch->dim[d];
-        i /= batch->dim[d];
-        at += x->dim[e] == 1 ? 0 : k * step;
-        step *= x->dim[e];
-    }
-    return at;
-}
-
-static bool matmul_fits(rill_tape *t, const rill_tensor *a,
-                        const rill_tensor *b, const rill_matmul_opts *o,
-                        rill_shape *batch)
-{
-    int64_t columns = rill_dim(a, o->transpose_a ? -2 : -1);
-    int64_t rows = rill_dim(b, o->transpose_b ? -1 : -2);
-    if (columns != rows)
-        return rill_fail(t, "matmul: a is %s%s and b is %s%s: %" PRId64
-                         " columns meet %" PRId64 " rows", RILL_TEXT(a),
-                         o->transpose_a ? " transposed" : "", RILL_TEXT(b),
-                         o->transpose_b ? " transposed" : "", columns, rows);
-    rill_shape other = b->shape;
-    *batch = a->shape;
-    batch->ndim -= 2;
-    other.ndim -= 2;
-    if (!rill_broadcast(batch, &other))
-        return rill_fail(t, "matmul: the batches of a %s and b %s do not "
-                         "broadcast", RILL_TEXT(a), RILL_TEXT(b));
-    return true;
-}
-
 static rill_tensor *matmul_matrices(rill_tape *t, const rill_tensor *a,
                                     const rill_tensor *b,
                                     const rill_matmul_opts *o)
@@ -65,18 +30,28 @@ static rill_tensor *matmul_matrices(rill_tape *t, const rill_tensor *a,
         .n = rill_dim(b, tb ? -2 : -1), .k = rill_dim(a, ta ? -2 : -1),
         .lda = rill_dim(a, -1), .ldb = rill_dim(b, -1)
     };
-    rill_shape batch, shape;
-    if (!matmul_fits(t, a, b, o, &batch))
-        return NULL;
-    shape = batch;
+    int64_t rows = rill_dim(b, tb ? -1 : -2);
+    if (g.k != rows)
+        return rill_fail(t, "matmul: a is %s%s and b is %s%s: %" PRId64
+                         " columns meet %" PRId64 " rows", RILL_TEXT(a),
+                         ta ? " transposed" : "", RILL_TEXT(b),
+                         tb ? " transposed" : "", g.k, rows);
+    rill_shape batch_a = a->shape, batch_b = b->shape;
+    batch_a.ndim -= 2;
+    batch_b.ndim -= 2;
+    rill_shape batch = batch_a;
+    if (!rill_broadcast(&batch, &batch_b))
+        return rill_fail(t, "matmul: the batches of a %s and b %s do not "
+                         "broadcast", RILL_TEXT(a), RILL_TEXT(b));
+    rill_shape shape = batch;
     shape.dim[shape.ndim++] = g.m;
     shape.dim[shape.ndim++] = g.ldc = g.n;
     rill_tensor *y = rill_empty(t, a->dtype, shape);
     int64_t count = y && y->numel ? y->numel / (g.m * g.n) : 0;
     int64_t width = (int64_t)rill_dtype_size(a->dtype);
     for (int64_t i = 0; i < count; i++) {
-        int64_t ia = matmul_batch(&batch, &a->shape, i);
-        int64_t ib = matmul_batch(&batch, &b->shape, i);
+        int64_t ia = rill_broadcast_index(&batch_a, &batch, i);
+        int64_t ib = rill_broadcast_index(&batch_b, &batch, i);
         g.a = (const char *)a->data + ia * g.m * g.k * width;
         g.b = (const char *)b->data + ib * g.k * g.n * width;
         g.c = (char *)y->data + i * g.m * g.n * width;

@@ -83,8 +83,7 @@ void rill_run_rows(rill_row_kernel *kernel, void *y, const void *const *x,
  * node keeps the result's shape with reduced dims as 1. dtype: the result's.
  * The kernel's attrs are the view. */
 rill_tensor *rill_reduce_op(rill_tape *t, const rill_op *op,
-                            rill_row_kernel *const (*kernels)[2],
-                            const rill_tensor *x,
+                            rill_row_table *kernels, const rill_tensor *x,
                             const rill_reduce_opts *opts, rill_dtype dtype,
                             int takes)
 {
