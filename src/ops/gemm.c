@@ -73,7 +73,7 @@ FN(gemm_tile)(size_t rows, size_t depth, const REAL *a, size_t lda,
     }
 }
 
-/* c = a b^T */
+/* c = a b^T, or added to c */
 static void FN(gemm_small)(const rill_gemm_args *g)
 {
     REAL panel[FN(DEPTH) * 2 * LANES];
@@ -83,6 +83,7 @@ static void FN(gemm_small)(const rill_gemm_args *g)
         for (size_t p = 0; p < k; p += FN(DEPTH)) {
             size_t columns = n - j < 2 * LANES ? n - j : 2 * LANES;
             size_t depth = k - p < FN(DEPTH) ? k - p : FN(DEPTH);
+            bool add = p > 0 || g->add;
             FN(gemm_pack)((const REAL *)g->b + j * ldb + p, ldb, depth,
                           columns, panel);
             const REAL *a = (const REAL *)g->a + p;
@@ -90,10 +91,10 @@ static void FN(gemm_small)(const rill_gemm_args *g)
             size_t i = 0;
             for (; i + FN(ROWS) <= m; i += FN(ROWS))
                 FN(gemm_tile)(FN(ROWS), depth, a + i * lda, lda, panel,
-                              c + i * ldc, ldc, columns, p > 0);
+                              c + i * ldc, ldc, columns, add);
             for (; i < m; i++)
                 FN(gemm_tile)(1, depth, a + i * lda, lda, panel, c + i * ldc,
-                              ldc, columns, p > 0);
+                              ldc, columns, add);
         }
 }
 
@@ -144,7 +145,7 @@ static void gemm_blas(const rill_gemm_args *g, rill_dtype dtype)
  * up to some 300^3. */
 static bool gemm_is_small(const rill_gemm_args *g)
 {
-    return !g->transpose_a && g->transpose_b && !g->add && g->n >= 16 &&
+    return !g->transpose_a && g->transpose_b && g->n >= 16 &&
            (double)g->m * (double)g->n * (double)g->k < 3e7;
 }
 

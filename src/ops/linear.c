@@ -1,22 +1,7 @@
 /* linear: y = x W^T + b, one node for the product and the bias.
  *
  * dx = dy W, dW = dy^T x, db = the sum of dy over the rows. */
-#define KERNEL_FILE "../ops/linear.c"
 #include "common.h"
-
-#ifdef REAL
-static void FN(linear_bias)(void *out, const void *bias, size_t rows,
-                            size_t n)
-{
-    REAL *y = out;
-    const REAL *b = bias;
-    for (size_t i = 0; i < rows; i++)
-        SIMD for (size_t j = 0; j < n; j++)
-            y[i * n + j] += b[j];
-}
-
-#else
-KERNELS(linear_bias)
 
 /* x or dy as the matrix of its rows. */
 static rill_shape linear_rows(const rill_tensor *x)
@@ -88,18 +73,15 @@ bool rill_linear_into(rill_tape *t, const rill_tensor *weight,
     int64_t out = weight->shape.dim[0], in = weight->shape.dim[1];
     rill_gemm_args g = { .transpose_b = true, .m = rows, .n = out, .k = in,
                          .a = x, .lda = in, .b = weight->data, .ldb = in,
-                         .c = y, .ldc = out };
-    if (!rill_gemm(t, "linear", weight->dtype, &g))
-        return false;
-    if (bias)
-        KERNEL(linear_bias, t->isa, weight->dtype)(y, bias->data,
-                                                   (size_t)rows, (size_t)out);
-    return true;
+                         .c = y, .ldc = out, .add = bias };
+    size_t row = (size_t)out * rill_dtype_size(weight->dtype);
+    for (int64_t i = 0; bias && i < rows; i++)
+        memcpy((char *)y + (size_t)i * row, bias->data, row);
+    return rill_gemm(t, "linear", weight->dtype, &g);
 }
 
 /* x W^T + b. x: [..., in]; weight: [out, in], as PyTorch lays it out; bias:
- * [out], or NULL for none. Result [..., out]. Errors: those of every op;
- * int32 or mixed dtypes; shapes that do not fit. */
+ * [out], or NULL for none. Result [..., out]. */
 rill_tensor *rill_linear(rill_tape *t, const rill_tensor *x,
                          const rill_tensor *weight, const rill_tensor *bias)
 {
@@ -113,5 +95,3 @@ rill_tensor *rill_linear(rill_tape *t, const rill_tensor *x,
         return NULL;
     return rill_record(t, &linear_op, y, INPUTS(x, weight, bias), NULL);
 }
-
-#endif
