@@ -1,61 +1,45 @@
 /* embedding: y = the rows of weight that the indices name.
  *
- * dweight = each row of dy added into the row it came from (embedding_grad);
- * the padding row gets 0. The rule of embedding_grad is embedding again, with
- * that row taken for 0. */
-#define KERNEL_FILE "../ops/embedding.c"
+ * dweight = each row of dy added into the row it came from (embedding_grad),
+ * but 0 for the padding row; the rule of embedding_grad is embedding again. */
 #include "common.h"
 
-#ifdef REAL
-/* Adds row i of x to row index[i] of y, which starts as zeros. */
-static void FN(embedding_scatter)(void *out, const void *in,
-                                  const int32_t *index, size_t n,
-                                  size_t width, int32_t padding)
-{
-    const REAL *x = in;
-    for (size_t i = 0; i < n; i++, x += width) {
-        REAL *y = (REAL *)out + (size_t)index[i] * width;
-        if (index[i] != padding)
-            SIMD for (size_t j = 0; j < width; j++)
-                y[j] += x[j];
-    }
-}
-
-#else
-KERNELS(embedding_scatter)
-
-/* attrs: the padding row; -1: none */
 static RULE(embedding_grad_backward)
 {
-    const int32_t *padding = rill_node_attrs(n);
-    rill_embedding_opts o = { *padding < 0 ? NULL : padding };
-    if (o.padding_index) {
-        rill_tensor *is = rill_zeros(t, RILL_I32,
-                                     RILL_SHAPE(gy->shape.dim[0], 1));
-        if (!is)
-            return;
-        rill_set(is, *padding, 1);
-        gy = rill_where(t, is, rill_zeros(t, gy->dtype, RILL_SCALAR), gy);
-    }
-    gx[0] = rill_embedding(t, gy, rill_node_input(n, 1), &o);
+    gx[0] = rill_embedding(t, gy, rill_node_input(n, 1), NULL);
 }
 
 static const rill_op embedding_grad_op = { "embedding_grad",
                                            "dx = dy[index]",
                                            embedding_grad_backward, NULL, 0 };
 
+/* attrs: the padding row; -1: none */
 static RULE(embedding_backward)
 {
-    const int32_t *padding = rill_node_attrs(n);
+    const int32_t padding = *(const int32_t *)rill_node_attrs(n);
     const rill_tensor *w = rill_node_input(n, 0);
     const rill_tensor *index = rill_node_input(n, 1);
-    rill_tensor *g = rill_zeros(t, gy->dtype, w->shape);
-    if (!g)
+    if (padding >= 0) {
+        rill_shape shape = index->shape;
+        shape.dim[shape.ndim++] = 1;
+        rill_tensor *is = rill_eq(t, rill_reshape(t, index, shape),
+                                  rill_full(t, padding, RILL_I32,
+                                            RILL_SCALAR));
+        gy = rill_where(t, is, rill_zeros(t, gy->dtype, RILL_SCALAR), gy);
+    }
+    rill_tensor *g = rill_zeros(t, w->dtype, w->shape);
+    if (!g || !gy)
         return;
-    KERNEL(embedding_scatter, t->isa, gy->dtype)(
-        g->data, gy->data, index->data, (size_t)index->numel,
-        (size_t)w->shape.dim[1], *padding);
-    gx[0] = rill_record(t, &embedding_grad_op, g, INPUTS(gy, index), padding);
+    rill_tensor to = *g, from = *gy; /* a row of them */
+    to.numel = from.numel = w->shape.dim[1];
+    size_t row = (size_t)to.numel * rill_dtype_size(w->dtype);
+    for (int64_t i = 0; i < index->numel; i++) {
+        size_t at = (size_t)rill_i32(index)[i];
+        to.data = (char *)g->data + at * row;
+        from.data = (char *)gy->data + (size_t)i * row;
+        rill_add_into(t, &to, &from);
+    }
+    gx[0] = rill_record(t, &embedding_grad_op, g, INPUTS(gy, index), NULL);
 }
 
 static const rill_op embedding_op = { "embedding",
@@ -93,5 +77,3 @@ rill_tensor *rill_embedding(rill_tape *t, const rill_tensor *weight,
     return rill_record(t, &embedding_op, y, INPUTS(weight, indices),
                        rill_attrs(t, padding ? padding : &none, sizeof none));
 }
-
-#endif

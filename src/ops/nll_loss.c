@@ -7,28 +7,7 @@
  * A loss picks one element a position; its gradient spreads one number back
  * to it. These two are each other's adjoint, hence each other's rule, and no
  * one-hot is ever made. What an ignored position holds is never read. */
-#define KERNEL_FILE "../ops/nll_loss.c"
 #include "common.h"
-
-#ifdef REAL
-static void FN(nll_loss)(const rill_class_view *v, const void *in, void *out,
-                         bool spread)
-{
-    const REAL *from = in, *w = v->weight ? v->weight->data : NULL;
-    REAL *to = out;
-    memset(to, 0, v->positions * (spread ? v->classes : 1) * sizeof *to);
-    for (size_t i = 0; i < v->positions; i++) {
-        int32_t y = v->target[i];
-        if (y == v->ignore_index)
-            continue;
-        size_t at = (i / v->inner * v->classes + (size_t)y) * v->inner +
-                    i % v->inner;
-        to[spread ? at : i] = -(w ? w[y] : 1) * from[spread ? i : at];
-    }
-}
-
-#else
-KERNELS(nll_loss)
 
 static RULE(nll_loss_backward);
 
@@ -44,10 +23,17 @@ static rill_tensor *nll_loss(rill_tape *t, const rill_tensor *x,
                              const rill_class_view *v, rill_shape shape)
 {
     bool spread = shape.ndim > v->shape.ndim;
-    rill_tensor *y = rill_empty(t, x->dtype, shape);
-    if (!y)
-        return NULL;
-    KERNEL(nll_loss, t->isa, x->dtype)(v, x->data, y->data, spread);
+    rill_tensor *y = rill_zeros(t, x->dtype, shape);
+    for (size_t i = 0; y && i < v->positions; i++) {
+        int32_t c = v->target[i];
+        if (c == v->ignore_index)
+            continue;
+        size_t at = (i / v->inner * v->classes + (size_t)c) * v->inner +
+                    i % v->inner;
+        double w = v->weight ? rill_at(v->weight, c) : 1;
+        rill_set(y, (int64_t)(spread ? at : i),
+                 -w * rill_at(x, (int64_t)(spread ? i : at)));
+    }
     return rill_record(t, spread ? &nll_loss_spread_op : &nll_loss_op, y,
                        INPUTS(x, target), v);
 }
@@ -62,9 +48,9 @@ static RULE(nll_loss_backward)
  * cross_entropy in two steps. log_probs: [C], [N, C] or [N, C, d1, ...];
  * target: int32 [], [N] or [N, d1, ...]. Result: [] for the mean (over the
  * weights of what was not ignored; NaN where that is 0) and the sum, the
- * target's shape for RILL_NONE. As PyTorch's nll_loss. Errors: those of every
- * op; int32 or mixed dtypes; shapes that do not fit; a target that is neither
- * a class nor ignored; a recorded weight; an unknown reduction. */
+ * target's shape for RILL_NONE. As PyTorch's nll_loss. Also errors: a target
+ * that is neither a class nor ignored; a recorded weight; an unknown
+ * reduction. */
 rill_tensor *rill_nll_loss(rill_tape *t, const rill_tensor *log_probs,
                            const rill_tensor *target,
                            const rill_nll_loss_opts *opts)
@@ -94,5 +80,3 @@ rill_tensor *rill_nll_loss(rill_tape *t, const rill_tensor *log_probs,
                                 &(rill_loss_opts){ o->reduction });
     return rill_scale(t, rill_sum(t, losses, NULL), 1 / rill_class_total(v));
 }
-
-#endif

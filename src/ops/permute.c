@@ -20,32 +20,23 @@ static void permute_row(char *y, const char *x, int64_t n, int64_t step,
 /* Copies x to y, whose dimension d is dimension order[d] of x. */
 void rill_permute_copy(void *y, const rill_tensor *x, const int *order)
 {
-    int ndim = x->shape.ndim;
-    int64_t stride[RILL_MAX_DIMS] = { 0 }, step[RILL_MAX_DIMS] = { 1 };
-    int64_t size[RILL_MAX_DIMS] = { 1 }, at[RILL_MAX_DIMS] = { 0 };
-    int64_t s = 1, from = 0;
-    for (int d = ndim - 1; d >= 0 && x->numel; d--) {
+    int last = x->shape.ndim - 1;
+    int64_t stride[RILL_MAX_DIMS] = { 0 }, s = 1;
+    for (int d = last; d >= 0; s *= x->shape.dim[d--])
         stride[d] = s;
-        s *= x->shape.dim[d];
-    }
-    for (int d = 0; d < ndim && x->numel; d++) {
-        step[d] = stride[order[d]];
-        size[d] = x->shape.dim[order[d]];
-    }
-    int last = ndim ? ndim - 1 : 0;
+    int64_t row = last < 0 ? 1 : x->shape.dim[order[last]];
+    int64_t step = last < 0 ? 1 : stride[order[last]];
     size_t width = rill_dtype_size(x->dtype);
-    const char *in = x->data;
-    char *out = y;
-    for (int64_t i = 0; i < x->numel; i += size[last]) {
-        permute_row(out + (size_t)i * width, in + (size_t)from * width,
-                    size[last], step[last], width);
-        for (int d = last - 1; d >= 0; d--) { /* the next row: an odometer */
-            from += step[d];
-            if (++at[d] < size[d])
-                break;
-            from -= step[d] * at[d];
-            at[d] = 0;
+    for (int64_t i = 0; i < x->numel; i += row) {
+        int64_t from = 0, rest = i / row;
+        for (int d = last - 1; d >= 0; d--) {
+            int64_t size = x->shape.dim[order[d]];
+            from += rest % size * stride[order[d]];
+            rest /= size;
         }
+        permute_row((char *)y + (size_t)i * width,
+                    (const char *)x->data + (size_t)from * width, row, step,
+                    width);
     }
 }
 
