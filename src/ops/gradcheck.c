@@ -71,15 +71,41 @@ static rill_tensor *check_second(check *c, int arg, int64_t at, double h)
 
 typedef rill_tensor *check_loss(check *c, int arg, int64_t at, double h);
 
-/* Compares the gradients g[arg] with central differences of loss and names
- * the worst element, if any is beyond the tolerance. */
-static bool check_compare(check *c, check_loss *loss, rill_tensor *const *g,
-                          int n_args, const char *what)
+typedef struct {
+    double beyond, analytic, numeric;
+    int arg;
+    int64_t at;
+} check_worst;
+
+/* The gradients of loss, copied out to the caller's tape, as every evaluation
+ * resets the work tape; 0 where loss does not depend on a leaf. */
+static bool check_differentiate(check *c, check_loss *loss, int n_args,
+                                bool create_graph, rill_tensor **g)
 {
-    double worst = 0, analytic = 0, numeric = 0, h = c->o.step;
-    int64_t at = 0;
-    int argument = 0;
-    for (int arg = 0; arg < n_args; arg++)
+    rill_tensor *l = loss(c, -1, 0, 0);
+    bool reaches = l && rill_wants(c->work, l);
+    if (reaches)
+        rill_backward(c->work, l,
+                      &(rill_backward_opts){ .create_graph = create_graph });
+    for (int i = 0; !c->work->failed && i < n_args; i++) {
+        rill_shape shape = c->x[i]->shape;
+        rill_tensor *from = reaches ? rill_grad(c->work, c->x[i]) : NULL;
+        g[i] = from ? rill_copy(c->t, from->data, RILL_F64, shape)
+                    : rill_zeros(c->t, RILL_F64, shape);
+    }
+    return !c->work->failed && !c->t->failed;
+}
+
+/* Compares the gradients of loss with central differences and names the
+ * worst element, if any is beyond the tolerance. */
+static bool check_run(check *c, check_loss *loss, int n_args,
+                      bool create_graph, const char *what)
+{
+    check_worst worst = { 0 };
+    double h = c->o.step;
+    rill_tensor **g = rill_tape_alloc(c->t, (size_t)n_args * sizeof *g);
+    bool ok = g && check_differentiate(c, loss, n_args, create_graph, g);
+    for (int arg = 0; ok && arg < n_args; arg++)
         for (int64_t i = 0; i < g[arg]->numel; i++) {
             double a = rill_at(g[arg], i);
             double up = rill_item(loss(c, arg, i, h));
@@ -88,44 +114,17 @@ static bool check_compare(check *c, check_loss *loss, rill_tensor *const *g,
                             c->o.rtol * fmax(fabs(a), fabs(b));
             if (isnan(beyond)) /* NaN or infinity: fine where both agree */
                 beyond = a == b ? 0 : INFINITY;
-            if (beyond <= worst)
-                continue;
-            worst = beyond;
-            analytic = a;
-            numeric = b;
-            argument = arg;
-            at = i;
+            if (beyond > worst.beyond)
+                worst = (check_worst){ beyond, a, b, arg, i };
         }
     if (c->work->failed)
         return rill_fail(c->t, "gradcheck: %s", c->work->error);
-    if (worst > 0)
+    if (worst.beyond > 0)
         return rill_fail(c->t, "gradcheck: %s: %s in argument %d at %" PRId64
                          " is %.10g, central differences say %.10g", c->op,
-                         what, argument, at, analytic, numeric);
-    return true;
-}
-
-/* One whole comparison: differentiate, copy the gradients out (the work tape
- * is reset by every evaluation), compare. Copies live on t. */
-static bool check_run(check *c, check_loss *loss, int n_args,
-                      bool create_graph, const char *what)
-{
-    rill_tensor *l = loss(c, -1, 0, 0);
-    rill_tensor **g = rill_tape_alloc(c->t, (size_t)n_args * sizeof *g);
-    /* where nothing depends on a leaf, the gradient is 0, not an error */
-    bool reaches = l && rill_wants(c->work, l);
-    if (reaches)
-        rill_backward(c->work, l,
-                      &(rill_backward_opts){ .create_graph = create_graph });
-    if (c->work->failed)
-        return rill_fail(c->t, "gradcheck: %s", c->work->error);
-    for (int arg = 0; g && arg < n_args; arg++) {
-        rill_shape shape = c->x[arg]->shape;
-        rill_tensor *from = reaches ? rill_grad(c->work, c->x[arg]) : NULL;
-        g[arg] = from ? rill_copy(c->t, from->data, RILL_F64, shape)
-                      : rill_zeros(c->t, RILL_F64, shape);
-    }
-    return !c->t->failed && check_compare(c, loss, g, n_args, what);
+                         what, worst.arg, worst.at, worst.analytic,
+                         worst.numeric);
+    return ok;
 }
 
 /* Whether the gradients of f, and with opts->second_order the derivatives of
