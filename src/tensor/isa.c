@@ -7,13 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#ifdef __x86_64__
 static const char *const isa_names[] = { "baseline", "avx2", "avx512" };
-#else
-static const char *const isa_names[] = { "baseline" };
-#endif
-
-enum { ISA_COUNT = sizeof isa_names / sizeof *isa_names };
 
 static int isa_of_cpu(void)
 {
@@ -34,7 +28,7 @@ int rill_isa_best(void)
 {
     int best = isa_of_cpu();
     const char *wanted = getenv("RILL_ISA");
-    for (int i = 0; wanted && i < ISA_COUNT && i < best; i++)
+    for (int i = 0; wanted && i < best; i++)
         if (strcmp(wanted, isa_names[i]) == 0)
             return i;
     return best;

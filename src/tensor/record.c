@@ -121,6 +121,13 @@ rill_tensor *rill_detach(rill_tape *t, const rill_tensor *x)
     return rill_tensor_over(t, x->data, x->dtype, x->shape);
 }
 
+static bool tape_name(rill_tape *t, rill_tensor *x, const char *name)
+{
+    char *copy = rill_tape_alloc(t, strlen(name) + 1);
+    x->name = copy ? strcpy(copy, name) : x->name;
+    return copy;
+}
+
 /* A tensor of zeros that may change between steps and is a leaf of any tape
  * that uses it. Belongs to home, as does a copy of its name; home must not be
  * reset while tapes use it. Errors as for rill_empty, an int32 dtype. */
@@ -130,10 +137,8 @@ rill_tensor *rill_variable(rill_tape *home, const char *name,
     if (dtype == RILL_I32)
         return rill_fail(home, "variable: int32 has no gradient");
     rill_tensor *v = rill_zeros(home, dtype, shape);
-    char *copy = v ? rill_tape_alloc(home, strlen(name ? name : "") + 1) : 0;
-    if (!copy)
+    if (!v || !tape_name(home, v, name ? name : ""))
         return NULL;
-    v->name = strcpy(copy, name ? name : "");
     v->variable = true;
     return v;
 }
@@ -166,11 +171,7 @@ rill_tensor *rill_named(rill_tape *t, rill_tensor *x, const char *name)
         return rill_fail(t, "named: %s", !name ? "the name is NULL" :
                          x->variable ? "a variable keeps its name" :
                                        "x belongs to another tape");
-    char *copy = rill_tape_alloc(t, strlen(name) + 1);
-    if (!copy)
-        return NULL;
-    x->name = strcpy(copy, name);
-    return x;
+    return tape_name(t, x, name) ? x : NULL;
 }
 
 /* Says that y, just filled, is op of the inputs, and returns y. op must
