@@ -32,10 +32,7 @@ static RULE(binary_cross_entropy_backward)
     }
 }
 
-static const rill_op binary_cross_entropy_op = {
-    "binary_cross_entropy", "dp = dloss (p - y) / (p (1 - p))",
-    binary_cross_entropy_backward, NULL, 0
-};
+OP(binary_cross_entropy, "dp = dloss (p - y) / (p (1 - p))")
 
 /* Whether inputs and weights fit: these do not broadcast x to a larger one. */
 static bool binary_cross_entropy_fits(rill_tape *t, const char *op,
@@ -62,9 +59,8 @@ static bool binary_cross_entropy_fits(rill_tape *t, const char *op,
  * in [0, 1] (a NaN passes through); target: the same shape and dtype, [0, 1]
  * is meant but not checked; differentiable in both. weight broadcasts to
  * their shape. Result: [] for the mean (over all elements, weights or not;
- * NaN of nothing) and the sum, probs' shape for RILL_NONE. Errors: those of
- * every op; int32 or mixed dtypes; shapes that do not fit; a probability out
- * of [0, 1]; a pos_weight; an unknown reduction. */
+ * NaN of nothing) and the sum, probs' shape for RILL_NONE. Also errors: a
+ * probability out of [0, 1]; a pos_weight; an unknown reduction. */
 rill_tensor *rill_binary_cross_entropy(
     rill_tape *t, const rill_tensor *probs, const rill_tensor *target,
     const rill_binary_cross_entropy_opts *opts)

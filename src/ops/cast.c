@@ -9,8 +9,7 @@ static RULE(cast_backward)
     gx[0] = rill_cast(t, gy, rill_node_input(n, 0)->dtype);
 }
 
-static const rill_op cast_op = { "cast", "dx = dy in x's dtype",
-                                 cast_backward, NULL, 0 };
+OP(cast, "dx = dy in x's dtype")
 
 /* x in dtype: float64 to float32 rounds to nearest, a float to int32
  * truncates towards 0. x: any dtype. Errors: a dtype that is none; a value

@@ -13,8 +13,7 @@ static RULE(clamp_backward)
                        gy, rill_zeros(t, gy->dtype, RILL_SCALAR));
 }
 
-static const rill_op clamp_op = { "clamp", "dx = dy where low <= x <= high",
-                                  clamp_backward, NULL, 0 };
+OP(clamp, "dx = dy where low <= x <= high")
 
 /* x, but not below low and not above high, which are rounded to the dtype of
  * x; an infinite bound bounds nothing. Errors: a bound that is NaN; low above

@@ -44,6 +44,12 @@ void *rill_attrs(rill_tape *t, const void *attrs, size_t size);
               __attribute__((unused)) const rill_tensor *gy,      \
               const rill_tensor **gx)
 
+/* The descriptor of an op with such a rule, <name>_backward. */
+#define OP(name, formula) OP_FUSED(name, formula, NULL)
+#define OP_FUSED(name, formula, fused)                                  \
+    static const rill_op name##_op = { #name, formula, name##_backward, \
+                                       fused, 0 };
+
 /* The inputs of an op as two arguments: their array, and how many. */
 #define INPUTS(...) \
     (const rill_tensor *[]){ __VA_ARGS__ }, \
@@ -63,22 +69,30 @@ enum { RILL_PART = 1 << 15 };
 
 /* The descriptor and the public function of an elementwise op that has nothing
  * more to it than <name>_kernels and <name>_backward: of one tensor, of one
- * and a number s, of two. */
+ * and a number s, of two; and of one with a fused rule too, the kernel
+ * <name>_grad of the output and its gradient. */
 #define UNARY(name, formula) \
-    ELEMENTWISE(name, formula, INPUTS(x), NULL, const rill_tensor *x)
-#define NUMBERED(name, formula, s)                              \
-    ELEMENTWISE(name, formula, INPUTS(x), ((double[2]){ s }),   \
+    ELEMENTWISE(name, formula, NULL, INPUTS(x), NULL, const rill_tensor *x)
+#define NUMBERED(name, formula, s)                                         \
+    ELEMENTWISE(name, formula, NULL, INPUTS(x), ((double[2]){ s }),        \
                 const rill_tensor *x, double s)
-#define BINARY(name, formula)                          \
-    ELEMENTWISE(name, formula, INPUTS(a, b), NULL,     \
+#define BINARY(name, formula)                                              \
+    ELEMENTWISE(name, formula, NULL, INPUTS(a, b), NULL,                   \
                 const rill_tensor *a, const rill_tensor *b)
-#define ELEMENTWISE(name, formula, inputs, numbers, ...)             \
-    static const rill_op name##_op = { #name, formula,               \
-                                       name##_backward, NULL, 0 };   \
-    rill_tensor *rill_##name(rill_tape *t, __VA_ARGS__)              \
-    {                                                                \
-        return rill_elementwise(t, &name##_op, name##_kernels,       \
-                                inputs, numbers);                    \
+#define UNARY_FUSED(name, formula)                                         \
+    static RULE(name##_fused)                                              \
+    {                                                                      \
+        gx[0] = rill_map(t, #name, name##_grad_kernels,                    \
+                         INPUTS(rill_node_output(n), gy), gy->dtype, NULL); \
+    }                                                                      \
+    ELEMENTWISE(name, formula, name##_fused, INPUTS(x), NULL,              \
+                const rill_tensor *x)
+#define ELEMENTWISE(name, formula, fused, inputs, numbers, ...)            \
+    OP_FUSED(name, formula, fused)                                         \
+    rill_tensor *rill_##name(rill_tape *t, __VA_ARGS__)                    \
+    {                                                                      \
+        return rill_elementwise(t, &name##_op, name##_kernels, inputs,     \
+                                numbers);                                  \
     }
 
 /* Makes *to the shape that broadcasting it with another gives; false where

@@ -15,8 +15,7 @@ static RULE(concat_backward)
     }
 }
 
-static const rill_op concat_op = { "concat", "dx[i] = its slice of dy",
-                                   concat_backward, NULL, 0 };
+OP(concat, "dx[i] = its slice of dy")
 
 /* The shape of the result; false with an error where x[i] does not fit. */
 static bool concat_shape(rill_tape *t, const rill_tensor **x, int n, int dim,

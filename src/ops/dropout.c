@@ -43,8 +43,7 @@ static RULE(dropout_backward)
     gx[0] = rill_mul(t, gy, rill_node_attrs(n));
 }
 
-static const rill_op dropout_op = { "dropout", "dx = dy mask",
-                                    dropout_backward, NULL, 0 };
+OP(dropout, "dx = dy mask")
 
 /* On a tape in training (rill_tape_train), x with elements dropped with
  * probability p and the rest divided by 1 - p; on any other, and for p = 0, x

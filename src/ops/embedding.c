@@ -9,9 +9,7 @@ static RULE(embedding_grad_backward)
     gx[0] = rill_embedding(t, gy, rill_node_input(n, 1), NULL);
 }
 
-static const rill_op embedding_grad_op = { "embedding_grad",
-                                           "dx = dy[index]",
-                                           embedding_grad_backward, NULL, 0 };
+OP(embedding_grad, "dx = dy[index]")
 
 /* attrs: the padding row; -1: none */
 static RULE(embedding_backward)
@@ -42,9 +40,7 @@ static RULE(embedding_backward)
     gx[0] = rill_record(t, &embedding_grad_op, g, INPUTS(gy, index), NULL);
 }
 
-static const rill_op embedding_op = { "embedding",
-                                      "dweight[index[i]] += dy[i]",
-                                      embedding_backward, NULL, 0 };
+OP(embedding, "dweight[index[i]] += dy[i]")
 
 /* weight[indices]. weight: [rows, width], a float dtype; indices: int32, any
  * shape of up to seven dims, each in [0, rows). Result [..., width]. The

@@ -10,8 +10,7 @@ static RULE(expand_backward)
     gx[0] = gy; /* the sweep brings it back to x's shape */
 }
 
-static const rill_op expand_op = { "expand", "dx = sum of dy over repeats",
-                                   expand_backward, NULL, 0 };
+OP(expand, "dx = sum of dy over repeats")
 
 /* x, of a float dtype, broadcast to shape. */
 rill_tensor *rill_expand(rill_tape *t, const rill_tensor *x, rill_shape shape)

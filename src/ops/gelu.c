@@ -33,8 +33,7 @@ static RULE(normal_cdf_backward)
     gx[0] = rill_mul(t, gy, gelu_pdf(t, rill_node_input(n, 0)));
 }
 
-static const rill_op normal_cdf_op = { "normal_cdf", "dx = dy p(x)",
-                                       normal_cdf_backward, NULL, 0 };
+OP(normal_cdf, "dx = dy p(x)")
 
 static RULE(gelu_backward)
 {

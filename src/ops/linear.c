@@ -27,43 +27,42 @@ static RULE(linear_backward)
         gx[2] = rill_sum(t, g, &(rill_reduce_opts){ .dims = RILL_DIMS(0) });
 }
 
-static const rill_op linear_op = { "linear",
-                                   "dx = dy W, dW = dy^T x, db = sum dy",
-                                   linear_backward, NULL, 0 };
+OP(linear, "dx = dy W, dW = dy^T x, db = sum dy")
 
-static bool linear_fits(rill_tape *t, const char *op, const rill_tensor *x,
-                        const rill_tensor *w, const rill_tensor *b)
+/* ` (layer "fc2")` when w is called fc2.weight; otherwise nothing */
+static const char *linear_layer(const rill_tensor *w, char text[128])
 {
-    if (x->shape.ndim > 0 && w->shape.ndim == 2 &&
-        rill_dim(x, -1) == w->shape.dim[1] &&
-        (!b || (b->shape.ndim == 1 && b->numel == w->shape.dim[0])))
-        return true;
-    /* ` (layer "fc2")` when w is called fc2.weight; otherwise nothing */
-    char layer[128] = "";
     const char *name = rill_name(w), *dot = strrchr(name, '.');
-    if (dot)
-        snprintf(layer, sizeof layer, " (layer \"%.*s\")", (int)(dot - name),
-                 name);
-    if (x->shape.ndim == 0)
-        return rill_fail(t, "%s: x has no dimension%s", op, layer);
-    if (w->shape.ndim != 2)
-        return rill_fail(t, "%s: weight is %s, [out, in] is wanted%s", op,
-                         RILL_TEXT(w), layer);
-    int64_t given = rill_dim(x, -1), in = rill_dim(w, 1), out = rill_dim(w, 0);
-    if (given != in)
-        return rill_fail(t, "%s: x is %s but weight is %s: %" PRId64
-                         " inputs given, %" PRId64 " wanted%s", op,
-                         RILL_TEXT(x), RILL_TEXT(w), given, in, layer);
-    return rill_fail(t, "%s: bias is %s but weight is %s: [%" PRId64 "] is "
-                     "wanted%s", op, RILL_TEXT(b), RILL_TEXT(w), out, layer);
+    snprintf(text, 128, dot ? " (layer \"%.*s\")" : "%.*s",
+             dot ? (int)(dot - name) : 0, name);
+    return text;
 }
 
 bool rill_linear_usable(rill_tape *t, const char *op, const rill_tensor *x,
                         const rill_tensor *weight, const rill_tensor *bias)
 {
-    return rill_usable_floats(t, op, "x", x, "weight", weight) &&
-           (!bias || rill_usable_floats(t, op, "x", x, "bias", bias)) &&
-           linear_fits(t, op, x, weight, bias);
+    const rill_tensor *w = weight, *b = bias;
+    char text[128];
+    if (!rill_usable_floats(t, op, "x", x, "weight", w) ||
+        (b && !rill_usable_floats(t, op, "x", x, "bias", b)))
+        return false;
+    if (x->shape.ndim == 0)
+        return rill_fail(t, "%s: x has no dimension%s", op,
+                         linear_layer(w, text));
+    if (w->shape.ndim != 2)
+        return rill_fail(t, "%s: weight is %s, [out, in] is wanted%s", op,
+                         RILL_TEXT(w), linear_layer(w, text));
+    int64_t given = rill_dim(x, -1), in = rill_dim(w, 1), out = rill_dim(w, 0);
+    if (given != in)
+        return rill_fail(t, "%s: x is %s but weight is %s: %" PRId64
+                         " inputs given, %" PRId64 " wanted%s", op,
+                         RILL_TEXT(x), RILL_TEXT(w), given, in,
+                         linear_layer(w, text));
+    if (b && (b->shape.ndim != 1 || b->numel != out))
+        return rill_fail(t, "%s: bias is %s but weight is %s: [%" PRId64
+                         "] is wanted%s", op, RILL_TEXT(b), RILL_TEXT(w), out,
+                         linear_layer(w, text));
+    return true;
 }
 
 bool rill_linear_into(rill_tape *t, const rill_tensor *weight,

@@ -31,8 +31,7 @@ static RULE(logsumexp_backward)
     gx[0] = rill_mul(t, rill_reshape(t, gy, *kept), p);
 }
 
-static const rill_op logsumexp_op = { "logsumexp", "dx = dy e^(x - y)",
-                                      logsumexp_backward, NULL, 0 };
+OP(logsumexp, "dx = dy e^(x - y)")
 
 /* ln sum e^x over opts->dims. x: any shape, a float dtype; of nothing it is
  * -infinity. Errors: those of rill_sum. */

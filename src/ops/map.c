@@ -152,8 +152,6 @@ rill_tensor *rill_elementwise(rill_tape *t, const rill_op *op,
         return NULL;
     const void *kept = numbers ? rill_attrs(t, numbers, 2 * sizeof *numbers)
                                : NULL;
-    if (numbers && !kept)
-        return NULL;
     rill_tensor *y = rill_map(t, op->name, kernels, x, n, x[0]->dtype, kept);
     return y ? rill_record(t, op, y, x, n, kept) : NULL;
 }

@@ -17,8 +17,7 @@ static RULE(matmul_backward)
                    : rill_matmul(t, a, gy, &(rill_matmul_opts){ !ta, false });
 }
 
-static const rill_op matmul_op = { "matmul", "da = dy b^T, db = a^T dy",
-                                   matmul_backward, NULL, 0 };
+OP(matmul, "da = dy b^T, db = a^T dy")
 
 static rill_tensor *matmul_matrices(rill_tape *t, const rill_tensor *a,
                                     const rill_tensor *b,

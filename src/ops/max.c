@@ -83,8 +83,7 @@ static RULE(max_backward)
     gx[0] = rill_mul(t, share, mask);
 }
 
-static const rill_op max_op = { "max", "dx = dy / k at the k maxima",
-                                max_backward, NULL, 0 };
+OP(max, "dx = dy / k at the k maxima")
 static const rill_op min_op = { "min", "dx = dy / k at the k minima",
                                 max_backward, NULL, 0 };
 

@@ -11,8 +11,7 @@
 
 static RULE(nll_loss_backward);
 
-static const rill_op nll_loss_op = { "nll_loss", "dx = -w[y] dloss at y, or 0",
-                                     nll_loss_backward, NULL, 0 };
+OP(nll_loss, "dx = -w[y] dloss at y, or 0")
 static const rill_op nll_loss_spread_op = {
     "nll_loss_spread", "dx = -w[y] dy[y]", nll_loss_backward, NULL, 0
 };

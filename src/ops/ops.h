@@ -2,10 +2,10 @@
  *
  * True of every op: it computes at once, and records itself on the tape; its
  * result belongs to the tape until reset; NULL in gives NULL out; a wrong
- * shape, dtype or argument is an error on the tape and a NULL. A dim counts
- * from 0, or from -1 backwards. Elementwise ops broadcast by NumPy's rules;
- * every one refuses int32, mixed dtypes and shapes that do not broadcast, and
- * its docstring has only what is particular to it. */
+ * shape, dtype or argument is an error on the tape and a NULL. It refuses
+ * int32, mixed dtypes and shapes that do not fit, unless it says otherwise. A
+ * dim counts from 0, or from -1 backwards. Elementwise ops broadcast by
+ * NumPy's rules. Docstrings have only what is particular to an op. */
 #ifndef RILL_OPS_H
 #define RILL_OPS_H
 

@@ -49,8 +49,7 @@ static RULE(permute_backward)
     gx[0] = rill_permute(t, gy, back);
 }
 
-static const rill_op permute_op = { "permute", "dx = dy in x's order",
-                                    permute_backward, NULL, 0 };
+OP(permute, "dx = dy in x's order")
 
 /* x with its dimension order.dim[d] as dimension d. x: any dtype; order
  * names each dimension once. */

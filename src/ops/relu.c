@@ -17,20 +17,8 @@ static RULE(relu_backward)
     gx[0] = rill_where(t, off, zero, gy);
 }
 
-static RULE(relu_fused)
-{
-    gx[0] = rill_map(t, "relu", relu_grad_kernels,
-                     INPUTS(rill_node_output(n), gy), gy->dtype, NULL);
-}
-
-static const rill_op relu_op = { "relu", "dx = y > 0 ? dy : 0",
-                                 relu_backward, relu_fused, 0 };
-
 /* max(x, 0). */
-rill_tensor *rill_relu(rill_tape *t, const rill_tensor *x)
-{
-    return rill_elementwise(t, &relu_op, relu_kernels, INPUTS(x), NULL);
-}
+UNARY_FUSED(relu, "dx = y > 0 ? dy : 0")
 
 static RULE(leaky_relu_backward)
 {

@@ -8,8 +8,7 @@ static RULE(reshape_backward)
     gx[0] = rill_reshape(t, gy, rill_node_input(n, 0)->shape);
 }
 
-static const rill_op reshape_op = { "reshape", "dx = dy in x's shape",
-                                    reshape_backward, NULL, 0 };
+OP(reshape, "dx = dy in x's shape")
 
 /* Replaces a size of -1 by what the elements leave for it. */
 static bool reshape_infer(const rill_tensor *x, rill_shape *shape)

@@ -12,17 +12,5 @@ static RULE(sigmoid_backward)
     gx[0] = rill_mul(t, gy, rill_mul(t, y, rill_rsub(t, y, 1)));
 }
 
-static RULE(sigmoid_fused)
-{
-    gx[0] = rill_map(t, "sigmoid", sigmoid_grad_kernels,
-                     INPUTS(rill_node_output(n), gy), gy->dtype, NULL);
-}
-
-static const rill_op sigmoid_op = { "sigmoid", "dx = dy y (1 - y)",
-                                    sigmoid_backward, sigmoid_fused, 0 };
-
 /* 1 / (1 + e^-x), without overflow for any x. */
-rill_tensor *rill_sigmoid(rill_tape *t, const rill_tensor *x)
-{
-    return rill_elementwise(t, &sigmoid_op, sigmoid_kernels, INPUTS(x), NULL);
-}
+UNARY_FUSED(sigmoid, "dx = dy y (1 - y)")

@@ -22,14 +22,13 @@ void rill_slice_copy(const rill_tensor *whole, const rill_tensor *part,
         memcpy(out_of ? p : w, out_of ? w : p, run);
 }
 
-static RULE(slice_pad_backward)
+static RULE(pad_backward)
 {
     const slice_attrs *a = rill_node_attrs(n);
     gx[0] = rill_slice(t, gy, a->dim, a->start, a->end);
 }
 
-static const rill_op pad_op = { "pad", "dx = dy[start:end]",
-                                slice_pad_backward, NULL, 0 };
+OP(pad, "dx = dy[start:end]")
 
 static RULE(slice_backward)
 {
@@ -41,8 +40,7 @@ static RULE(slice_backward)
     gx[0] = rill_record(t, &pad_op, g, &gy, 1, a);
 }
 
-static const rill_op slice_op = { "slice", "dx = dy amid zeros",
-                                  slice_backward, NULL, 0 };
+OP(slice, "dx = dy amid zeros")
 
 /* i as Python takes it for a dimension of this size. */
 static int64_t slice_bound(int64_t i, int64_t size)

@@ -75,10 +75,8 @@ static RULE(mean_backward)
     sum_backward(t, n, rill_scale(t, gy, share), gx);
 }
 
-static const rill_op sum_op = { "sum", "dx = dy at every element summed",
-                                sum_backward, NULL, 0 };
-static const rill_op mean_op = { "mean", "dx = dy / n at every element",
-                                 mean_backward, NULL, 0 };
+OP(sum, "dx = dy at every element summed")
+OP(mean, "dx = dy / n at every element")
 
 /* The sum over opts->dims. x: any shape, a float dtype; the sum of nothing
  * is 0. Also an error: a dim given twice. */

@@ -12,17 +12,5 @@ static RULE(tanh_backward)
     gx[0] = rill_mul(t, gy, rill_rsub(t, rill_square(t, y), 1));
 }
 
-static RULE(tanh_fused)
-{
-    gx[0] = rill_map(t, "tanh", tanh_grad_kernels,
-                     INPUTS(rill_node_output(n), gy), gy->dtype, NULL);
-}
-
-static const rill_op tanh_op = { "tanh", "dx = dy (1 - y^2)", tanh_backward,
-                                 tanh_fused, 0 };
-
 /* The hyperbolic tangent, in [-1, 1]. */
-rill_tensor *rill_tanh(rill_tape *t, const rill_tensor *x)
-{
-    return rill_elementwise(t, &tanh_op, tanh_kernels, INPUTS(x), NULL);
-}
+UNARY_FUSED(tanh, "dx = dy (1 - y^2)")

@@ -17,9 +17,7 @@ static RULE(where_backward)
         gx[2] = rill_where(t, mask, none, gy);
 }
 
-static const rill_op where_op = {
-    "where", "da = mask ? dy : 0, db = mask ? 0 : dy", where_backward, NULL, 0
-};
+OP(where, "da = mask ? dy : 0, db = mask ? 0 : dy")
 
 /* a where mask is not 0, else b. mask: int32, as comparisons give it. */
 rill_tensor *rill_where(rill_tape *t, const rill_tensor *mask,
