@@ -129,13 +129,15 @@ typedef struct {
     rill_shape shape;      /* of the result */
     rill_shape kept_shape; /* the same with size 1 where it was reduced */
     double divisor;        /* of a sum */
+    int takes;             /* as follows */
 } rill_reduction_view;
 
 /* What a reduction's kernel takes, besides rows of n elements or more. */
 enum {
     RILL_OF_NOTHING = 1, /* rows of none */
     RILL_COLUMNS = 2,    /* rows of [n, inner] with any inner */
-    RILL_OF_MEAN = 4     /* a divisor that is n, not 1 */
+    RILL_OF_MEAN = 4,    /* a divisor that is n, not 1 */
+    RILL_OF_MIN = 8      /* the smallest in place of the largest */
 };
 
 bool rill_reduce(rill_tape *t, const char *op, const rill_tensor *x,

@@ -14,11 +14,12 @@
 
 /* The largest of sign x, times sign, WIDTH at a time; a reduction of omp simd
  * may start from the least finite number and lose -inf. */
-__attribute__((always_inline)) static inline void
-FN(max_rows)(REAL *y, const REAL *x, size_t from, size_t to, size_t n,
-             REAL sign)
+static void FN(max)(void *out, const void *const *in, size_t from, size_t to,
+                    size_t n, const void *attrs)
 {
     enum { WIDTH = 16 };
+    const rill_reduction_view *v = attrs;
+    const REAL *x = in[0], sign = v->takes & RILL_OF_MIN ? -1 : 1;
     for (size_t r = from; r < to; r++) {
         REAL lane[WIDTH], max = -(REAL)INFINITY;
         size_t i = r * n, end = i + n;
@@ -31,23 +32,8 @@ FN(max_rows)(REAL *y, const REAL *x, size_t from, size_t to, size_t n,
             max = MAX_OF(max, sign * x[i]);
         for (size_t c = 0; c < WIDTH; c++)
             max = MAX_OF(max, lane[c]);
-        y[r] = sign * max;
+        ((REAL *)out)[r] = sign * max;
     }
-}
-#undef MAX_OF
-
-static void FN(max)(void *y, const void *const *x, size_t from, size_t to,
-                    size_t n, const void *attrs)
-{
-    (void)attrs;
-    FN(max_rows)(y, x[0], from, to, n, 1);
-}
-
-static void FN(min)(void *y, const void *const *x, size_t from, size_t to,
-                    size_t n, const void *attrs)
-{
-    (void)attrs;
-    FN(max_rows)(y, x[0], from, to, n, -1);
 }
 
 static void FN(argmax)(void *out, const void *const *in, size_t from,
@@ -65,7 +51,6 @@ static void FN(argmax)(void *out, const void *const *in, size_t from,
 
 #else
 KERNELS(max)
-KERNELS(min)
 KERNELS(argmax)
 
 static RULE(max_backward)
@@ -101,8 +86,8 @@ rill_tensor *rill_max(rill_tape *t, const rill_tensor *x,
 rill_tensor *rill_min(rill_tape *t, const rill_tensor *x,
                       const rill_reduce_opts *opts)
 {
-    return rill_reduce_op(t, &min_op, min_kernels, x, opts, rill_dtype_of(x),
-                          0);
+    return rill_reduce_op(t, &min_op, max_kernels, x, opts, rill_dtype_of(x),
+                          RILL_OF_MIN);
 }
 
 static const rill_op argmax_op = { "argmax", "not differentiable", NULL, NULL,

@@ -20,7 +20,7 @@ bool rill_reduce(rill_tape *t, const char *op, const rill_tensor *x,
                          RILL_MAX_DIMS);
     if (!rill_resolve_dims(t, op, &dims, ndim, reduced))
         return false;
-    *v = (rill_reduction_view){ 1, 1, 1, .x = x->data,
+    *v = (rill_reduction_view){ 1, 1, 1, .x = x->data, .takes = takes,
                                 .kept_shape = x->shape };
     for (int d = 0; d < ndim; d++) {
         int64_t size = x->shape.dim[d];
