@@ -71,7 +71,7 @@ enum { RILL_PART = 1 << 15 };
  * more to it than <name>_kernels and <name>_backward: of one tensor, of one
  * and a number s, of two; and of one with a fused rule too, the kernel
  * <name>_grad of the output and its gradient. */
-#define UNARY(name, formula) \
+#define UNARY(name, formula)                                               \
     ELEMENTWISE(name, formula, NULL, INPUTS(x), NULL, const rill_tensor *x)
 #define NUMBERED(name, formula, s)                                         \
     ELEMENTWISE(name, formula, NULL, INPUTS(x), ((double[2]){ s }),        \
@@ -82,8 +82,9 @@ enum { RILL_PART = 1 << 15 };
 #define UNARY_FUSED(name, formula)                                         \
     static RULE(name##_fused)                                              \
     {                                                                      \
-        gx[0] = rill_map(t, #name, name##_grad_kernels,                    \
-                         INPUTS(rill_node_output(n), gy), gy->dtype, NULL); \
+        const rill_tensor *y = rill_node_output(n);                        \
+        gx[0] = rill_map(t, #name, name##_grad_kernels, INPUTS(y, gy),     \
+                         gy->dtype, NULL);                                 \
     }                                                                      \
     ELEMENTWISE(name, formula, name##_fused, INPUTS(x), NULL,              \
                 const rill_tensor *x)

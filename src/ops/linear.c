@@ -72,7 +72,7 @@ bool rill_linear_into(rill_tape *t, const rill_tensor *weight,
     int64_t out = weight->shape.dim[0], in = weight->shape.dim[1];
     rill_gemm_args g = { .transpose_b = true, .m = rows, .n = out, .k = in,
                          .a = x, .lda = in, .b = weight->data, .ldb = in,
-                         .c = y, .ldc = out, .add = bias };
+                         .c = y, .ldc = out, .add = bias != NULL };
     size_t row = (size_t)out * rill_dtype_size(weight->dtype);
     for (int64_t i = 0; bias && i < rows; i++)
         memcpy((char *)y + (size_t)i * row, bias->data, row);
