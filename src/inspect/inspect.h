@@ -19,10 +19,11 @@ void rill_tape_print(FILE *f, rill_tape *t); /* a line a node, in order */
 typedef struct {
     int64_t values; /* tensors of so many elements or fewer are written out;
                        0: 6 */
-    int nodes;      /* fold repeated layers where there are more nodes; 0: 60 */
+    int nodes;      /* above so many, repeated layers are folded; 0: 60 */
 } rill_dot_opts;
 
 void rill_tape_dot(FILE *f, rill_tape *t, const rill_dot_opts *opts);
+              /* a graph for Graphviz: dot -Tsvg */
 
 /* ---- the sweep as it runs ----------------------------------------------- */
 
