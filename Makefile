@@ -18,8 +18,10 @@ WARN  = -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes \
 # What vector loops need, and nothing that bends NaN or infinity: fused
 # multiply-add, no errno, no floating-point traps, "omp simd" without OpenMP.
 # clang warns of each such loop that it leaves as it is: under sanitizers all.
+# On s390x gcc would compute floats in double, were it not told.
 KERNEL = -ffp-contract=fast -fno-math-errno -fno-trapping-math -fopenmp-simd \
-         -Wno-pass-failed
+         $(if $(findstring clang,$(CC)),-Wno-pass-failed, \
+              -fexcess-precision=fast)
 SANITIZE = $(if $(SAN),-fsanitize=address$(,)undefined \
            -fno-sanitize-recover=all -fno-omit-frame-pointer)
 FLAGS = -std=c11 -D_POSIX_C_SOURCE=200809L $(WARN) $(KERNEL) $(CFLAGS) \
@@ -29,7 +31,8 @@ FLAGS = -std=c11 -D_POSIX_C_SOURCE=200809L $(WARN) $(KERNEL) $(CFLAGS) \
 # Asked when a recipe runs, not when this file is read: deps may have just
 # installed pkg-config.
 BLAS_CFLAGS = $$(pkg-config --cflags openblas)
-LIBS        = $$(pkg-config --libs openblas jansson zlib) -lm -lpthread
+LIBS        = $$(pkg-config --libs openblas jansson zlib) $(EXTRA_LIBS) -lm \
+              -lpthread
 CHECK       = $$(pkg-config --cflags --libs check)
 
 SOURCES  := $(wildcard src/*/*.c)
@@ -116,6 +119,11 @@ test-torch: $(BUILD)/tests/test_safetensors
 	    RILL_TORCH="$$PWD/$(BUILD)/torch/rill.safetensors" $<
 	$(PYTHON) tests/torch_peer.py check $(BUILD)/torch/rill.safetensors
 
+# Built for other processors, under qemu-user; s390x is big-endian.
+test-cross:
+	sh tests/cross.sh arm64
+	sh tests/cross.sh s390x
+
 # libFuzzer (clang's) on each target for so many seconds, from the corpus; what
 # it finds stays in the build folder.
 FUZZ_SECONDS ?= 60
@@ -181,7 +189,7 @@ uninstall:
 clean:
 	rm -rf build
 
-.PHONY: all lib examples train test test-torch fuzz test-valgrind bench deps deps-dev clean lint \
+.PHONY: all lib examples train test test-torch test-cross fuzz test-valgrind bench deps deps-dev clean lint \
         install uninstall
 .SECONDARY:
 -include $(OBJECTS:.o=.d) $(EXAMPLES:=.d) $(TESTS:=.d)
