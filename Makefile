@@ -1,6 +1,7 @@
 # rill: make deps train    installs what is missing, builds, trains
 #       make deps test     builds and passes everything
-# Also: lib, examples, lint, install, uninstall, clean.
+# Also: lib, examples, lint, install, uninstall, clean, and deps-browser
+# test-browser, which looks at reports in a real Chromium.
 # SAN=1 builds with ASan and UBSan; CC, CFLAGS and BUILD may be given.
 
 ifeq ($(origin CC),default)
@@ -36,7 +37,7 @@ LIBS        = $$(pkg-config --libs openblas jansson zlib) $(EXTRA_LIBS) -lm \
 CHECK       = $$(pkg-config --cflags --libs check)
 
 SOURCES  := $(wildcard src/*/*.c)
-OBJECTS  := $(SOURCES:%.c=$(BUILD)/%.o)
+OBJECTS  := $(SOURCES:%.c=$(BUILD)/%.o) $(BUILD)/page.o
 LIB      := $(BUILD)/librill.a
 # Programs ask the loader for the soname: it changes when they would break.
 SONAME   := librill.so.$(basename $(VERSION))
@@ -58,6 +59,16 @@ $(BUILD)/src/%.o: src/%.c
 	@mkdir -p $(@D)
 	@echo $(CC) $<
 	@$(CC) $(FLAGS) $(BLAS_CFLAGS) -c $< -o $@
+
+# The page of a report, as lines of C that the library carries.
+$(BUILD)/page.c: src/inspect/page.html
+	@mkdir -p $(@D)
+	@{ echo 'extern const char *const rill_page[];'; \
+	echo 'const char *const rill_page[] = {'; \
+	sed 's/[\\"?]/\\&/g; s/.*/"&\\n",/' $<; echo '0 };'; } >$@
+$(BUILD)/page.o: $(BUILD)/page.c
+	@echo $(CC) $<
+	@$(CC) $(FLAGS) -c $< -o $@
 
 $(LIB): $(OBJECTS)
 	@echo $(AR) $@
@@ -144,10 +155,14 @@ fuzz:
 	        grep -E 'ERROR|SUMMARY|number_of_executed') && \
 	    ! grep -q '^SUMMARY' $(FUZZ_BUILD)/$$f.log || exit 1; done
 
+# Debian's python, which finds Debian's selenium.
+test-browser: $(BUILD)/tests/browser/report
+	/usr/bin/python3 -B tests/browser/test_page.py $(BUILD)
+
 # Warnings as errors from both compilers, and cppcheck.
 lint:
 	@for cc in gcc clang; do for f in $(SOURCES) $(wildcard examples/*.c) \
-	    $(wildcard tests/*.c); do \
+	    $(wildcard tests/*.c tests/browser/*.c); do \
 	    $$cc -fsyntax-only $(filter-out -MMD -MP,$(FLAGS)) -Werror -Isrc \
 	        $(BLAS_CFLAGS) $$f || exit 1; done; done
 	@cppcheck --quiet --error-exitcode=1 --std=c11 -Isrc --inline-suppr \
@@ -157,7 +172,8 @@ lint:
 PACKAGES = build-essential libopenblas-dev libjansson-dev zlib1g-dev check \
            pkg-config
 deps-dev: PACKAGES += clang libclang-rt-14-dev valgrind cppcheck shellcheck
-deps deps-dev:
+deps-browser: PACKAGES += chromium chromium-driver python3-selenium graphviz
+deps deps-dev deps-browser:
 	@missing=; for p in $(PACKAGES); do \
 	    dpkg -s $$p >/dev/null 2>&1 || missing="$$missing $$p"; done; \
 	[ -z "$$missing" ] && exit 0; \
@@ -189,7 +205,8 @@ uninstall:
 clean:
 	rm -rf build
 
-.PHONY: all lib examples train test test-torch test-cross fuzz test-valgrind bench deps deps-dev clean lint \
+.PHONY: all lib examples train test test-torch test-cross test-browser \
+        test-valgrind fuzz bench deps deps-browser deps-dev clean lint \
         install uninstall
 .SECONDARY:
 -include $(OBJECTS:.o=.d) $(EXAMPLES:=.d) $(TESTS:=.d)
