@@ -26,8 +26,7 @@ SLOW = 10  # seconds: far above what opening takes; the figure is printed
 
 # What a chart shows: the pixels of canvases, where the cursor stands, and
 # all text, with the widths of a graph's edges.
-SHOWN = '''const box = arguments[0].querySelector("[data-chart]") ? null
-  : arguments[0];
+SHOWN = '''const box = arguments[0];
 return [...box.querySelectorAll("canvas")].map(c => c.toDataURL()).join() +
   [...box.querySelectorAll(".cursor")].map(c => c.style.transform).join() +
   [...box.querySelectorAll("path")].map(p => p.getAttribute("stroke-width") +
@@ -196,8 +195,8 @@ class Page(unittest.TestCase):
             cells = [cell.text for cell in row.find_elements(
                 By.TAG_NAME, 'td')]
             want = ['%d' % c, '%.4g' % opened['logits'][0][c],
-                    '%.4f' % opened['probs'][0][c], '%d' % (c == 1),
-                    '%.4f' % opened['residual'][0][c]]
+                    '%.3g' % opened['probs'][0][c], '%d' % (c == 1),
+                    '%.3g' % opened['residual'][0][c]]
             self.assertEqual([t.replace('\u2212', '-') for t in cells], want)
         norms = [t.text for t in self.charts('graph')[0].find_elements(
             By.CLASS_NAME, 'norm')]
