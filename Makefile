@@ -112,6 +112,12 @@ $(BUILD)/bench/rill_bench: bench/rill_bench.c $(LIB)
 bench: $(BUILD)/bench/limit $(BUILD)/bench/rill_bench
 	@sh bench/run.sh $(BUILD)/bench $(BENCH)
 
+$(BUILD)/bench/recorder: bench/recorder.c $(LIB)
+	@mkdir -p $(@D)
+	@$(CC) $(FLAGS) -Isrc $< $(LIB) $(LIBS) -o $@
+bench-recorder: $(BUILD)/bench/recorder
+	@$<
+
 # Valgrind knows no AVX-512, and 3.19's AVX2 loses NaNs and signs of zeros that
 # processors keep: the baseline kernels run there, the others under SAN=1.
 test-valgrind: all $(TESTS)
@@ -207,7 +213,7 @@ clean:
 	rm -rf build
 
 .PHONY: all lib examples train test test-torch test-cross test-browser \
-        test-valgrind fuzz bench deps deps-browser deps-dev clean lint \
+        test-valgrind fuzz bench bench-recorder deps deps-browser deps-dev clean lint \
         install uninstall
 .SECONDARY:
 -include $(OBJECTS:.o=.d) $(EXAMPLES:=.d) $(TESTS:=.d)

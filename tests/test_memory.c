@@ -4,11 +4,13 @@
  * itself is not rill's. */
 #include "harness.h"
 
+#include <stdatomic.h>
 #include <unistd.h>
 
-static bool armed;      /* count, and fail number fail_at */
-static int calls, live; /* made, and not freed again */
-static int fail_at;     /* 0: none */
+/* Atomic: a recorder has a thread of its own. */
+static atomic_bool armed;      /* count, and fail number fail_at */
+static atomic_int calls, live; /* made, and not freed again */
+static atomic_int fail_at;     /* 0: none */
 
 void *__real_malloc(size_t n);
 void *__real_calloc(size_t n, size_t size);
@@ -71,6 +73,8 @@ typedef struct {
     rill_nn_linear fc1;
     rill_nn_layer_norm norm;
     rill_nn_linear fc2;
+    rill_recorder *recorder;
+    char error[256]; /* why there is none */
     int after_first; /* allocations in the steps after the first */
 } training;
 
@@ -90,7 +94,7 @@ static bool training_step(training *w)
     bool ok = rill_backward(w->t, loss, NULL);
     ok = ok && rill_params_accumulate(w->net, w->t);
     double norm = rill_clip_grad_norm(w->net, w->t, 0.1);
-    ok = rill_optim_step(w->opt, w->t) && ok && norm > 0;
+    ok = rill_recorder_step(w->recorder, w->opt, w->t, loss) && ok && norm > 0;
     rill_tape_reset(w->t);
     return ok;
 }
@@ -104,24 +108,29 @@ static bool train(training *w)
     w->fc1 = rill_nn_linear_new(w->net, "fc1", 10, WIDTH);
     w->norm = rill_nn_layer_norm_new(w->net, "norm", WIDTH);
     w->fc2 = rill_nn_linear_new(w->net, "fc2", WIDTH, 5);
-    bool ok = w->t && w->net && w->opt && w->fc2.bias;
+    w->recorder = rill_recorder_new("/dev/null", w->net, NULL, w->error,
+                                    sizeof w->error);
+    bool ok = w->t && w->net && w->opt && w->fc2.bias && w->recorder;
     for (int i = 0; ok && i < STEPS; i++) {
         int before = calls;
         ok = training_step(w);
         if (i > 0)
             w->after_first += calls - before;
     }
-    return ok;
+    return rill_recorder_close(w->recorder) && ok;
 }
 
 static bool someone_says_why(const training *w)
 {
     return !w->t || !w->net || !w->opt || rill_error(w->t) ||
-           rill_params_error(w->net) || rill_optim_error(w->opt);
+           rill_params_error(w->net) || rill_optim_error(w->opt) ||
+           (w->recorder ? rill_recorder_error(w->recorder) != NULL
+                        : w->error[0] != '\0');
 }
 
 static void training_free(training *w)
 {
+    rill_recorder_free(w->recorder);
     rill_optim_free(w->opt);
     rill_params_free(w->net);
     rill_tape_free(w->t);

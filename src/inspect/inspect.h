@@ -43,6 +43,9 @@ rill_tensor *rill_sample_grad_norms(rill_tape *t, const rill_tensor *weight);
 
 /* ---- a whole run -------------------------------------------------------- */
 
+/* A recorder keeps its own first error, which ends the recording, never the
+ * run; docs/log.md says what it writes. For a NULL recorder every function
+ * records nothing and is content. */
 typedef struct rill_recorder rill_recorder;
 
 typedef struct {
@@ -65,6 +68,7 @@ bool rill_recorder_regions(rill_recorder *r, rill_function *predict,
                            const rill_tensor *labels);
               /* where the network, x [N, 2] -> logits, sees which class */
 bool rill_recorder_close(rill_recorder *r); /* false: not all was written */
+void rill_recorder_free(rill_recorder *r);
 const char *rill_recorder_error(const rill_recorder *r);
 
 bool rill_report(const char *path, const char *const *logs, int n,

@@ -1,0 +1,114 @@
+/* recorder.h: what the files of the recorder share: internal to src/inspect.
+ *
+ * The thread that trains fills snapshots (recorder.c), one a recorded step,
+ * in a ring; the recorder's writer (recorder_log.c) makes lines of them. A
+ * snapshot belongs to the former until `filled` counts it, then to the latter
+ * until `written` does. Lines of other kinds are made where they are asked
+ * for; all are put together under the lock. */
+#ifndef RILL_RECORDER_H
+#define RILL_RECORDER_H
+
+#include "inspect_internal.h"
+#include "json.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#pragma GCC visibility push(hidden)
+
+/* Parameters of more than SAMPLED elements have SAMPLED of them sampled: runs
+ * of RUN, a cache line of float32, evenly spread. */
+enum { RILL_SAMPLED = 4096, RILL_RUN = 16 };
+
+typedef struct {
+    const rill_tensor *w;
+    int layer;
+    size_t n, sampled; /* elements, and how many of them are in its sample */
+    size_t at;         /* where that begins among all samples */
+} rill_recorded;
+
+/* Sums of squares, of one parameter at one step. */
+typedef struct {
+    double weight, grad; /* of all elements */
+    double before, moved; /* sampled: weights, and by how much they moved */
+    bool learned;         /* there was a gradient */
+} rill_measured;
+
+typedef struct {
+    const rill_op *op;
+    int index;    /* on the tape */
+    size_t name;  /* where it begins in the snapshot's; "" for none */
+    double share; /* saturated, or for a relu zero */
+    double dead;
+} rill_activity;
+
+typedef struct {
+    int64_t step;
+    double seconds, loss, lr;
+    rill_measured *param;
+    bool broad; /* what follows was measured, too */
+    double noise;
+    void *gradients; /* sampled */
+    size_t activities, room;
+    rill_activity *activity;
+    size_t names, names_room; /* in bytes */
+    char *name;
+} rill_snapshot;
+
+struct rill_recorder {
+    /* for good */
+    rill_tape *home; /* all memory but the text's */
+    const char *path;
+    rill_recorder_opts opts;
+    rill_params *params;
+    rill_dtype dtype;
+    int isa, n, layers, slots;
+    rill_recorded *param;
+    const char **layer; /* names */
+    rill_snapshot *slot;
+    double start;
+    size_t samples;  /* elements of all samples */
+    /* the training thread's */
+    bool open;          /* there is a writer, and a log to write to */
+    int64_t steps;      /* taken */
+    int64_t broad_due, detail_due; /* from this step on */
+    int graph;          /* nodes of the graph that was logged */
+    bool points;        /* they were logged */
+    void *before, *after; /* sampled weights */
+    void *scratch;
+    size_t scratch_bytes;
+    rill_tape *aside; /* reset after each use */
+    /* shared */
+    pthread_t writer;
+    atomic_size_t filled, written; /* snapshots */
+    atomic_bool closing;
+    atomic_int failed; /* 1: the sentence is being written, 2: it is there */
+    char error[512];
+    pthread_mutex_t lock; /* of what follows */
+    int file;
+    bool broken;    /* the file takes no more */
+    rill_json text; /* lines not yet in the file */
+    size_t whole;   /* its bytes in whole lines */
+};
+
+/* Keeps the first error, which ends the recording. */
+__attribute__((format(printf, 2, 3)))
+void rill_recorder_fail(rill_recorder *r, const char *format, ...);
+
+/* Locks the text and begins a line of this type; end gives it to the log. */
+rill_json *rill_line_begin(rill_recorder *r, const char *type);
+void rill_line_end(rill_recorder *r);
+
+bool rill_log_open(rill_recorder *r, const char *title);
+void rill_log_close(rill_recorder *r);
+double rill_recorder_seconds(void);
+
+/* "graph", where it is another than before, and "detail". */
+void rill_recorder_detail(rill_recorder *r, rill_tape *t);
+
+/* Which recorded parameter w is; -1: none. */
+int rill_recorder_find(const rill_recorder *r, const rill_tensor *w);
+
+#pragma GCC visibility pop
+
+#endif

@@ -1,0 +1,339 @@
+/* recorder_log.c: the log: its lines and the thread that writes them.
+ *
+ * Lines are put together in memory, by whichever thread has the lock, and go
+ * to the file whole, once a second or when there are many. After a write
+ * has failed there is no other, so that what stands in the file stays
+ * readable; at most its last line is cut off. */
+#include "recorder.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <math.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { MANY_BYTES = 1 << 15 };
+
+/* ---- lines -------------------------------------------------------------- */
+
+/* Under the lock: gives the text to the file. */
+static void log_flush(rill_recorder *r)
+{
+    const char *at = r->text.at;
+    while (r->whole > 0 && !r->broken) {
+        ssize_t n = write(r->file, at, r->whole);
+        r->broken = n < 0 && errno != EINTR;
+        if (r->broken)
+            rill_recorder_fail(r, "recorder: cannot write %s: %s", r->path,
+                               strerror(errno));
+        at += n > 0 ? n : 0;
+        r->whole -= n > 0 ? (size_t)n : 0;
+    }
+    r->text.n = r->whole = 0;
+}
+
+rill_json *rill_line_begin(rill_recorder *r, const char *type)
+{
+    pthread_mutex_lock(&r->lock);
+    rill_json_raw(&r->text, "{\"type\":");
+    rill_json_string(&r->text, type);
+    return &r->text;
+}
+
+void rill_line_end(rill_recorder *r)
+{
+    rill_json_raw(&r->text, "}\n");
+    if (r->text.failed)
+        rill_recorder_fail(r, "recorder: out of memory");
+    else
+        r->whole = r->text.n;
+    if (r->text.n > MANY_BYTES)
+        log_flush(r);
+    pthread_mutex_unlock(&r->lock);
+}
+
+static void log_run(rill_recorder *r, const char *title)
+{
+    char now[32];
+    time_t seconds = time(NULL);
+    struct tm utc = { 0 };
+    gmtime_r(&seconds, &utc);
+    strftime(now, sizeof now, "%Y-%m-%dT%H:%M:%SZ", &utc);
+    rill_json *j = rill_line_begin(r, "run");
+    rill_json_raw(j, ",\"rill\":1");
+    rill_json_key(j, "title");
+    rill_json_string(j, title ? title : r->path);
+    rill_json_key(j, "started");
+    rill_json_string(j, now);
+    rill_json_key(j, "dtype");
+    rill_json_string(j, rill_dtype_name(r->dtype));
+    rill_json_key(j, "every");
+    rill_json_integer(j, r->opts.every);
+    rill_json_key(j, "details");
+    rill_json_integer(j, r->opts.details);
+    rill_json_key(j, "sampled");
+    rill_json_integer(j, RILL_SAMPLED);
+    rill_json_key(j, "parameters");
+    for (int i = 0; i < r->n; i++) {
+        const rill_tensor *w = r->param[i].w;
+        rill_json_raw(j, i ? ",{\"name\":" : "[{\"name\":");
+        rill_json_string(j, rill_name(w));
+        rill_json_shape(j, w);
+        rill_json_key(j, "layer");
+        rill_json_string(j, r->layer[r->param[i].layer]);
+        rill_json_raw(j, "}");
+    }
+    rill_json_raw(j, r->n ? "]" : "[]");
+    rill_line_end(r);
+}
+
+/* ---- a step's line ------------------------------------------------------ */
+
+/* How many magnitudes lie in [2^e, 2^(e + 1)), from the lowest e that
+ * has any; of p's sample among the gradients. */
+static void log_histogram(const rill_recorder *r, rill_json *j,
+                          const rill_recorded *p, const void *gradients)
+{
+    enum { LEAST = -1074, POWERS = 1024 - LEAST };
+    int counts[POWERS] = { 0 }, zeros = 0, nonfinite = 0;
+    int low = POWERS, high = -1;
+    for (size_t i = p->at; i < p->at + p->sampled; i++) {
+        double v = r->dtype == RILL_F32 ? ((const float *)gradients)[i]
+                                        : ((const double *)gradients)[i];
+        if (v == 0 || !isfinite(v)) {
+            zeros += v == 0;
+            nonfinite += v != 0;
+            continue;
+        }
+        int e = ilogb(v) - LEAST;
+        counts[e]++;
+        low = e < low ? e : low;
+        high = e > high ? e : high;
+    }
+    rill_json_raw(j, "{\"zero\":");
+    rill_json_integer(j, zeros);
+    rill_json_key(j, "nonfinite");
+    rill_json_integer(j, nonfinite);
+    rill_json_key(j, "low");
+    rill_json_integer(j, low > high ? 0 : low + LEAST);
+    rill_json_key(j, "counts");
+    for (int e = low; e <= high; e++) {
+        rill_json_raw(j, e > low ? "," : "[");
+        rill_json_integer(j, counts[e]);
+    }
+    rill_json_raw(j, low > high ? "[]}" : "]}");
+}
+
+static void log_histograms(const rill_recorder *r, rill_json *j,
+                           const rill_snapshot *s)
+{
+    rill_json_key(j, "histogram");
+    for (int i = 0; i < r->n; i++) {
+        const rill_recorded *p = &r->param[i];
+        rill_json_raw(j, i ? "," : "[");
+        if (s->param[i].learned)
+            log_histogram(r, j, p, s->gradients);
+        else
+            rill_json_raw(j, "null");
+    }
+    rill_json_raw(j, r->n ? "]" : "[]");
+}
+
+/* One figure of a parameter, or of a layer: norms, and by what share of its
+ * norm it moved. NaN where there is none. */
+typedef enum { WEIGHT, GRAD, UPDATE } log_figure;
+
+static double log_param(const rill_measured *m, log_figure figure)
+{
+    if (figure == WEIGHT)
+        return sqrt(m->weight);
+    return !m->learned ? NAN : sqrt(figure == GRAD ? m->grad
+                                                   : m->moved / m->before);
+}
+
+/* By sums of squares over the layer's parameters; a sample's stands for all
+ * elements. */
+static double log_layer(const rill_recorder *r, const rill_measured *m,
+                        int layer, log_figure figure)
+{
+    double sum = 0, base = 0;
+    bool any = figure == WEIGHT;
+    for (int i = 0; i < r->n; i++) {
+        const rill_recorded *p = &r->param[i];
+        if (p->layer != layer || (figure != WEIGHT && !m[i].learned))
+            continue;
+        any = true;
+        base += m[i].weight;
+        sum += figure == WEIGHT ? m[i].weight : figure == GRAD ? m[i].grad :
+               p->sampled == 0 ? 0 : m[i].moved * (double)p->n /
+                                     (double)p->sampled;
+    }
+    return !any ? NAN : sqrt(figure == UPDATE ? sum / base : sum);
+}
+
+static void log_figures(const rill_recorder *r, rill_json *j,
+                        const rill_measured *m, bool layers)
+{
+    static const char *const keys[] = { "weight", "grad", "update" };
+    for (int f = WEIGHT; f <= UPDATE; f++) {
+        int n = layers ? r->layers : r->n;
+        if (layers && f == WEIGHT)
+            rill_json_raw(j, "\"weight\":");
+        else
+            rill_json_key(j, keys[f]);
+        for (int i = 0; i < n; i++) {
+            rill_json_raw(j, i ? "," : "[");
+            rill_json_number(j, layers ? log_layer(r, m, i, f)
+                                       : log_param(&m[i], f));
+        }
+        rill_json_raw(j, n ? "]" : "[]");
+    }
+}
+
+static void log_activations(rill_json *j, const rill_snapshot *s)
+{
+    rill_json_key(j, "activations");
+    for (size_t i = 0; i < s->activities; i++) {
+        const rill_activity *a = &s->activity[i];
+        bool relu = strcmp(a->op->name, "relu") == 0;
+        char label[RILL_LABEL]; /* as rill_node_name has it */
+        snprintf(label, sizeof label, "%s.%d", a->op->name, a->index);
+        rill_json_raw(j, i ? ",{\"name\":" : "[{\"name\":");
+        rill_json_string(j, s->name[a->name] ? s->name + a->name : label);
+        rill_json_key(j, "op");
+        rill_json_string(j, a->op->name);
+        rill_json_key(j, relu ? "zero" : "saturated");
+        rill_json_number(j, a->share);
+        if (relu) {
+            rill_json_key(j, "dead");
+            rill_json_number(j, a->dead);
+        }
+        rill_json_raw(j, "}");
+    }
+    rill_json_raw(j, s->activities ? "]" : "[]");
+}
+
+static void log_time(rill_json *j, double seconds)
+{
+    char text[32]; /* to the microsecond, however long it takes */
+    int64_t n = (int64_t)(seconds * 1e6);
+    snprintf(text, sizeof text, "%" PRId64 ".%06d", n / 1000000,
+             (int)(n % 1000000));
+    rill_json_key(j, "time");
+    rill_json_raw(j, text);
+}
+
+static void log_step(rill_recorder *r, const rill_snapshot *s)
+{
+    rill_json *j = rill_line_begin(r, "step");
+    rill_json_key(j, "step");
+    rill_json_integer(j, s->step);
+    log_time(j, s->seconds);
+    rill_json_key(j, "loss");
+    rill_json_number(j, s->loss);
+    rill_json_key(j, "lr");
+    rill_json_number(j, s->lr);
+    log_figures(r, j, s->param, false);
+    rill_json_raw(j, ",\"layers\":{");
+    log_figures(r, j, s->param, true);
+    rill_json_raw(j, "}");
+    if (s->broad) {
+        log_histograms(r, j, s);
+        log_activations(j, s);
+        rill_json_key(j, "noise");
+        rill_json_number(j, s->noise);
+    } else {
+        rill_json_raw(j, ",\"histogram\":null,\"activations\":null,"
+                         "\"noise\":null");
+    }
+    rill_line_end(r);
+}
+
+/* ---- the writer --------------------------------------------------------- */
+
+/* It looks for snapshots now and then: to wake it would cost the step more
+ * than all that is measured. */
+static void *log_writer(void *recorder)
+{
+    rill_recorder *r = recorder;
+    const struct timespec rest = { .tv_nsec = 300000 };
+    double flushed = rill_recorder_seconds();
+    for (bool closing = false; !closing;) {
+        closing = atomic_load(&r->closing); /* before the last look */
+        size_t filled = atomic_load(&r->filled);
+        for (size_t i = atomic_load(&r->written); i < filled; i++) {
+            log_step(r, &r->slot[i % (size_t)r->slots]);
+            atomic_store(&r->written, i + 1);
+        }
+        double now = rill_recorder_seconds();
+        if (now - flushed > 1) {
+            pthread_mutex_lock(&r->lock);
+            log_flush(r);
+            pthread_mutex_unlock(&r->lock);
+            flushed = now;
+        }
+        nanosleep(&rest, NULL);
+    }
+    return NULL;
+}
+
+/* Signals are for the program's own threads. */
+static bool log_start(rill_recorder *r)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int failed = pthread_create(&r->writer, NULL, log_writer, r);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (failed)
+        rill_recorder_fail(r, "recorder: no thread to write with: %s",
+                           strerror(failed));
+    return !failed;
+}
+
+/* The first line is written at once: a disk that is full is told of before
+ * training begins. */
+bool rill_log_open(rill_recorder *r, const char *title)
+{
+    r->text.size = 2 * MANY_BYTES; /* so that no step has it grow */
+    r->text.at = malloc(r->text.size);
+    if (!r->text.at) {
+        rill_recorder_fail(r, "recorder: out of memory");
+        return false;
+    }
+    r->file = open(r->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (r->file < 0)
+        rill_recorder_fail(r, "recorder: cannot write %s: %s", r->path,
+                           strerror(errno));
+    else
+        log_run(r, title);
+    log_flush(r);
+    if (!rill_recorder_error(r) && log_start(r))
+        return true;
+    if (r->file >= 0)
+        close(r->file);
+    free(r->text.at);
+    return false;
+}
+
+void rill_log_close(rill_recorder *r)
+{
+    atomic_store(&r->closing, true);
+    pthread_join(r->writer, NULL);
+    if (!rill_recorder_error(r)) {
+        rill_json *j = rill_line_begin(r, "end");
+        rill_json_key(j, "step");
+        rill_json_integer(j, r->steps);
+        log_time(j, rill_recorder_seconds() - r->start);
+        rill_line_end(r);
+    }
+    log_flush(r);
+    if (close(r->file) && errno != EINTR)
+        rill_recorder_fail(r, "recorder: cannot write %s: %s", r->path,
+                           strerror(errno));
+    free(r->text.at);
+}
