@@ -1,58 +1,6 @@
 /* test_example_derivation: what 01_derivative and 02_cross_entropy print,
- * against numbers worked out here in plain C. The build folder is in
- * $RILL_BUILD, or else build. Numbers are found by the words before them. */
-#include "harness.h"
-
-#include <ctype.h>
-#include <sys/wait.h>
-
-static char output[1 << 16];
-
-/* Runs an example; returns its exit status and leaves its output. */
-static int run(const char *arguments)
-{
-    char command[512];
-    const char *build = getenv("RILL_BUILD");
-    snprintf(command, sizeof command, "'%s/examples/'%s 2>&1",
-             build ? build : "build", arguments);
-    FILE *f = popen(command, "r");
-    ck_assert_ptr_nonnull(f);
-    output[fread(output, 1, sizeof output - 1, f)] = '\0';
-    int status = pclose(f);
-    ck_assert_msg(WIFEXITED(status), "%s: %s", command, output);
-    return WEXITSTATUS(status);
-}
-
-/* What follows the first place of the words after `from`. */
-static const char *after(const char *from, const char *words)
-{
-    const char *at = strstr(from, words);
-    ck_assert_msg(at != NULL, "no \"%s\" in:\n%s", words, from);
-    return at + strlen(words);
-}
-
-/* Reads the next number, skipping what is none. */
-static double next(const char **at)
-{
-    for (const char *c = *at; *c; c++) {
-        char *end;
-        bool inside = c > output && (isalnum((unsigned char)c[-1]) ||
-                                     c[-1] == '_' || c[-1] == '.');
-        double v = inside || isspace((unsigned char)*c) ? 0 : strtod(c, &end);
-        if (inside || isspace((unsigned char)*c) || end == c)
-            continue;
-        *at = end;
-        return v;
-    }
-    ck_abort_msg("a number is missing");
-    return NAN;
-}
-
-static double number_after(const char *from, const char *words)
-{
-    const char *at = after(from, words);
-    return next(&at);
-}
+ * against numbers worked out here in plain C. */
+#include "printed.h"
 
 static double sigmoid(double z)
 {
