@@ -2,6 +2,7 @@
  *
  *     02_cross_entropy                            five logits, target 4
  *     02_cross_entropy --target 2 1.5 0 -3        your own
+ *     02_cross_entropy --options                  what each option changes
  *
  * From the sigmoid of one score to the gradient of a whole softmax, and why
  * the two must be one node. What the text says "by hand" is plain C; all else
@@ -325,6 +326,74 @@ static void lost_gradients(rill_tape *t)
            -log(1e-9), (double)first - 0.25);
 }
 
+/* ---- what the options change -------------------------------------------- */
+
+enum { ROWS = 3, COLUMNS = 3 };
+
+/* The loss of one small batch and its gradient under these options; where
+ * probs is NULL against the classes y. */
+static void one_option(rill_tape *t, const char *title, const int32_t *y,
+                       const double *probs, rill_cross_entropy_opts opts)
+{
+    static const double logits[] = { 2, 1, -1,  0.5, 0, 1.5,  -1, 0.5, 3 };
+    const rill_shape shape = RILL_SHAPE(ROWS, COLUMNS);
+    rill_tensor *losses, *lse;
+    double used, sum = 0;
+    opts.losses = &losses;
+    opts.lse = &lse;
+    opts.denominator_used = &used;
+    rill_tensor *z = rill_watch(t, rill_from(t, logits, RILL_F64, shape));
+    rill_tensor *loss = probs ?
+        rill_cross_entropy_probs(t, z, rill_from(t, probs, RILL_F64, shape),
+                                 &opts) :
+        rill_cross_entropy(t, z, rill_copy(t, y, RILL_I32, RILL_SHAPE(ROWS)),
+                           &opts);
+    rill_backward(t, loss, NULL);
+    rill_tensor *dz = rill_grad(t, z);
+    printf("%s\n     row  target      lse     loss        d loss / d z\n",
+           title);
+    for (int r = 0; r < ROWS; r++) {
+        char target[16] = "q";
+        if (!probs)
+            snprintf(target, sizeof target, "%d", (int)y[r]);
+        sum += rill_at(losses, r);
+        printf("     %3d  %6s %8.4f %8.4f  ", r, target, rill_at(lse, r),
+               rill_at(losses, r));
+        for (int c = 0; c < COLUMNS; c++)
+            printf(" %8.4f", rill_at(dz, r * COLUMNS + c));
+        printf("\n");
+    }
+    printf("     loss = %.4f / %g = %.4f\n\n", sum, used, rill_item(loss));
+    rill_tape_reset(t);
+}
+
+static void all_options(rill_tape *t)
+{
+    static const int32_t y[ROWS] = { 0, 1, 2 }, gap[ROWS] = { 0, -100, 2 };
+    static const double q[] = { 0.7, 0.2, 0.1,  0, 1, 0,  0.2, 0.2, 0.6 };
+    rill_tape *kept = rill_tape_new(&(rill_tape_opts){ .on_error = rill_die });
+    if (!kept)
+        rill_die("out of memory", NULL);
+    rill_tensor *weight = rill_from(kept, (double[]){ 1, 2, 0.5 }, RILL_F64,
+                                    RILL_SHAPE(COLUMNS));
+    const rill_cross_entropy_opts none = { 0 };
+    one_option(t, "no option: the mean", y, NULL, none);
+    one_option(t, ".reduction = RILL_SUM", y, NULL,
+               (rill_cross_entropy_opts){ .reduction = RILL_SUM });
+    one_option(t, ".weight = {1, 2, 0.5}", y, NULL,
+               (rill_cross_entropy_opts){ .weight = weight });
+    one_option(t, ".ignore_index, -100 unless given", gap, NULL, none);
+    one_option(t, ".label_smoothing = 0.3", y, NULL,
+               (rill_cross_entropy_opts){ .label_smoothing = 0.3 });
+    one_option(t, ".denominator = 12", y, NULL,
+               (rill_cross_entropy_opts){ .denominator = 12 });
+    one_option(t, ".z_loss = 0.1", y, NULL,
+               (rill_cross_entropy_opts){ .z_loss = 0.1 });
+    one_option(t, "cross_entropy_probs, q = {0.7, 0.2, 0.1}, {0, 1, 0}, "
+               "{0.2, 0.2, 0.6}", NULL, q, none);
+    rill_tape_free(kept);
+}
+
 /* ---- the command line --------------------------------------------------- */
 
 static int usage(FILE *f, const char *complaint)
@@ -332,6 +401,7 @@ static int usage(FILE *f, const char *complaint)
     if (complaint)
         fprintf(f, "02_cross_entropy: %s\n", complaint);
     fprintf(f, "usage: 02_cross_entropy [--target CLASS] [LOGIT LOGIT ...]\n"
+               "       02_cross_entropy --options\n"
                "CLASS counts from 0 and is 4 unless given; at least two "
                "logits.\n");
     return complaint ? 2 : 0;
@@ -381,8 +451,12 @@ int main(int argc, char **argv)
     rill_tape *t = rill_tape_new(&(rill_tape_opts){ .on_error = rill_die });
     if (!logit || !t)
         rill_die("out of memory", NULL);
-    const char *complaint = parse_all(argc, argv, &s, logit);
-    if (!complaint) {
+    bool options = argc == 2 && !strcmp(argv[1], "--options");
+    const char *complaint = options ? NULL
+                                    : parse_all(argc, argv, &s, logit);
+    if (options) {
+        all_options(t);
+    } else if (!complaint) {
         s.t = t;
         s.z = rill_watch(t, rill_from(t, logit, RILL_F64, RILL_SHAPE(s.n)));
         s.y = rill_full(t, s.target, RILL_I32, RILL_SCALAR);

@@ -23,13 +23,10 @@ static void print_matrix(const char *title, double h[CLASSES][CLASSES])
 {
     printf("   %s\n\n", title);
     for (int r = 0; r < CLASSES; r++) {
-        double sum = 0;
         printf("     ");
-        for (int c = 0; c < CLASSES; c++) {
+        for (int c = 0; c < CLASSES; c++)
             printf(" %9.6f", h[r][c]);
-            sum += h[r][c];
-        }
-        printf("    sum %8.1e\n", sum);
+        printf("\n");
     }
     printf("\n");
 }

@@ -131,11 +131,78 @@ START_TEST(the_table_of_gaps)
 }
 END_TEST
 
+/* A batch under one set of options, as src/ops/cross_entropy.c defines it. */
+typedef struct {
+    const char *title;
+    double w[3], smoothing;
+    double denominator; /* 0: the mean's own */
+    double z_loss;
+    int y[3];             /* -100: ignored */
+    const double (*q)[3]; /* in place of y */
+} options;
+
+/* Reads a batch's block and works it out: k is the target's mass. */
+static void assert_options(const options *o)
+{
+    static const double z[3][3] = { { 2, 1, -1 }, { 0.5, 0, 1.5 },
+                                    { -1, 0.5, 3 } };
+    double own = 0, sum = 0;
+    for (int r = 0; r < 3; r++)
+        own += o->q ? 1 : o->y[r] < 0 ? 0 : o->w[o->y[r]];
+    double denominator = o->denominator > 0 ? o->denominator : own;
+    const char *at = after(after(output, o->title), "d loss / d z\n");
+    for (int r = 0; r < 3; r++) { /* 4 decimals */
+        double p[3], lse = softmax(z[r], 3, p), k[3], mass = 0, loss = 0;
+        bool ignored = !o->q && o->y[r] < 0;
+        for (int c = 0; c < 3; c++) {
+            double t = o->q ? o->q[r][c] : c == o->y[r];
+            k[c] = ignored ? 0 : o->w[c] * ((1 - o->smoothing) * t +
+                                            o->smoothing / 3);
+            mass += k[c];
+            loss += k[c] * (lse - z[r][c]);
+        }
+        loss += ignored ? 0 : o->z_loss * lse * lse;
+        mass += ignored ? 0 : 2 * o->z_loss * lse;
+        sum += loss;
+        ck_assert(next(&at) == r);
+        ck_assert(o->q || next(&at) == o->y[r]);
+        ASSERT_NEAR(next(&at), ignored ? 0 : lse, 1e-4);
+        ASSERT_NEAR(next(&at), loss, 1e-4);
+        for (int c = 0; c < 3; c++)
+            ASSERT_NEAR(next(&at), (mass * p[c] - k[c]) / denominator, 1e-4);
+    }
+    ASSERT_NEAR(number_after(at, "loss ="), sum, 1e-4);
+    ASSERT_NEAR(number_after(at, "/"), denominator, 1e-6);
+    ASSERT_NEAR(number_after(after(at, "/"), "="), sum / denominator, 1e-4);
+}
+
+START_TEST(the_options)
+{
+    static const double q[3][3] = { { 0.7, 0.2, 0.1 }, { 0, 1, 0 },
+                                    { 0.2, 0.2, 0.6 } };
+    static const options all[] = {
+        { "no option: the mean", { 1, 1, 1 }, 0, 0, 0, { 0, 1, 2 }, NULL },
+        { "RILL_SUM", { 1, 1, 1 }, 0, 1, 0, { 0, 1, 2 }, NULL },
+        { ".weight = {1, 2, 0.5}", { 1, 2, 0.5 }, 0, 0, 0, { 0, 1, 2 }, NULL },
+        { ".ignore_index", { 1, 1, 1 }, 0, 0, 0, { 0, -100, 2 }, NULL },
+        { ".label_smoothing = 0.3", { 1, 1, 1 }, 0.3, 0, 0, { 0, 1, 2 },
+          NULL },
+        { ".denominator = 12", { 1, 1, 1 }, 0, 12, 0, { 0, 1, 2 }, NULL },
+        { ".z_loss = 0.1", { 1, 1, 1 }, 0, 0, 0.1, { 0, 1, 2 }, NULL },
+        { "cross_entropy_probs", { 1, 1, 1 }, 0, 0, 0, { 0 }, q },
+    };
+    ck_assert_int_eq(run("02_cross_entropy --options"), 0);
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        assert_options(&all[i]);
+}
+END_TEST
+
 START_TEST(the_command_line)
 {
     static const char *const wrong[] = {
         "1", "1 2 3", "1 2 --target", "1 2 --target 1.5", "--target -1",
-        "--target 5", "1 two", "1 nan", "1 inf", "1 1e999", "''", "--targets 1"
+        "--target 5", "1 two", "1 nan", "1 inf", "1 1e999", "''",
+        "--targets 1", "--options 1 2"
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         char command[128];
@@ -155,5 +222,5 @@ END_TEST
 int main(void)
 {
     return HARNESS_RUN("example derivation", derivatives, the_derivation,
-                       the_table_of_gaps, the_command_line);
+                       the_table_of_gaps, the_options, the_command_line);
 }

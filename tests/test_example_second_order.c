@@ -19,12 +19,9 @@ START_TEST(in_the_logits)
     const char *at = output;
     for (int k = 0; k < 2; k++) {
         at = after(at, titles[k]);
-        for (int r = 0; r < 5; r++) {
+        for (int r = 0; r < 5; r++)
             for (int c = 0; c < 5; c++) /* 6 decimals */
                 ASSERT_NEAR(next(&at), (r == c) * p[r] - p[r] * p[c], 1e-6);
-            ck_assert(fabs(number_after(at, "sum")) < 1e-15);
-            next(&at);
-        }
     }
     ck_assert(number_after(at, "whichever class is the target:") < 1e-15);
     ASSERT_NEAR(number_after(at, "1 - sum p^2 ="), 1 - squares, 1e-6);

@@ -1,0 +1,159 @@
+/* test_docs.c: what the pages in docs/ show is what the programs print. A
+ * block of text whose first line is "$ build/..." is a command; the lines
+ * below it stand in its output in this order, "..." being lines left out.
+ * Words must be the same, and numbers to a unit of their last digit, since
+ * another instruction set may round otherwise; spaces may differ. */
+#include "printed.h"
+
+#include <dirent.h>
+
+static char page[1 << 17];
+
+static void read_page(const char *name)
+{
+    char path[512];
+    snprintf(path, sizeof path, "docs/%s", name);
+    FILE *f = fopen(path, "r");
+    ck_assert_msg(f != NULL, "no %s", path);
+    size_t n = fread(page, 1, sizeof page - 1, f);
+    ck_assert_uint_lt(n, sizeof page - 1);
+    page[n] = '\0';
+    fclose(f);
+}
+
+/* A number such as -0.0123 or 4.9e-04 where text stands; its length, or 0.
+ * unit: what one more in its last digit is; 0 where it is a whole number. */
+static size_t number_at(const char *text, double *value, double *unit)
+{
+    size_t n = *text == '-', decimals = 0;
+    size_t digits = strspn(text + n, "0123456789");
+    if (digits == 0)
+        return 0;
+    n += digits;
+    if (text[n] == '.' && isdigit((unsigned char)text[n + 1]))
+        decimals = strspn(text + n + 1, "0123456789");
+    n += decimals ? decimals + 1 : 0;
+    int power = 0, read = 0;
+    bool scaled = sscanf(text + n, "e%d%n", &power, &read) == 1;
+    *value = strtod(text, NULL);
+    *unit = scaled || decimals ? pow(10, power - (double)decimals) : 0;
+    return n + (size_t)read;
+}
+
+/* Where what was printed ends if it begins with the n characters of text;
+ * else NULL. */
+static const char *match(const char *printed, const char *text, size_t n)
+{
+    for (const char *end = text + n; text < end;) {
+        double a, b, unit, other;
+        size_t long_a = number_at(text, &a, &unit);
+        size_t long_b = number_at(printed, &b, &other);
+        if (*text == ' ' || *printed == ' ') {
+            if (*text != *printed && *text != '\n' && *printed != '\n')
+                return NULL;
+            text += strspn(text, " ");
+            printed += strspn(printed, " ");
+        } else if (long_a > 0) {
+            if (long_b == 0 || fabs(a - b) > 1.01 * unit)
+                return NULL;
+            text += long_a;
+            printed += long_b;
+        } else if (*text++ != *printed++) {
+            return NULL;
+        }
+    }
+    return printed;
+}
+
+/* Fails unless the lines from text to end are in the output, after `from`;
+ * returns what follows them there. */
+static const char *find(const char *from, const char *text, const char *end,
+                        const char *command)
+{
+    for (const char *at = from; at;) {
+        const char *behind = match(at, text, (size_t)(end - text));
+        if (behind)
+            return behind;
+        at = strchr(at, '\n');
+        at += at != NULL;
+    }
+    ck_abort_msg("%s does not print\n%.*s\nbut\n%s", command,
+                 (int)(end - text), text, output);
+    return NULL;
+}
+
+/* Runs the command of one block and looks its lines up. */
+static void check_block(const char *block, const char *end)
+{
+    char command[256];
+    size_t length = strcspn(block, "\n");
+    ck_assert_uint_lt(length, sizeof command);
+    memcpy(command, block, length);
+    command[length] = '\0';
+    ck_assert_msg(run(command) == 0, "%s: %s", command, output);
+    const char *from = output;
+    for (const char *at = block + length + 1; at < end;) {
+        const char *gap = strstr(at, "...\n");
+        const char *stop = gap && gap < end ? gap : end;
+        if (stop > at)
+            from = find(from, at, stop, command);
+        at = stop + (stop == gap ? strlen("...\n") : 0);
+    }
+}
+
+START_TEST(what_the_pages_show_is_printed)
+{
+    static const char fence[] = "```text\n", prompt[] = "$ build/examples/";
+    int blocks = 0;
+    DIR *docs = opendir("docs");
+    ck_assert_ptr_nonnull(docs);
+    for (struct dirent *e; (e = readdir(docs));) {
+        if (!strstr(e->d_name, ".md"))
+            continue;
+        read_page(e->d_name);
+        for (const char *at = page; (at = strstr(at, fence));) {
+            at += strlen(fence);
+            const char *end = strstr(at, "```\n");
+            ck_assert_ptr_nonnull(end);
+            if (strncmp(at, prompt, strlen(prompt)) == 0) {
+                check_block(at + strlen(prompt), end);
+                blocks++;
+            }
+            at = end + strlen("```\n");
+        }
+    }
+    closedir(docs);
+    ck_assert_int_gt(blocks, 10);
+}
+END_TEST
+
+/* The comparison itself: it must be able to fail. */
+START_TEST(numbers_are_compared_to_the_last_digit)
+{
+    static const struct {
+        const char *text, *printed;
+        bool same;
+    } cases[] = {
+        { "loss 0.1235", "loss  0.12349", true },
+        { "loss 0.1235", "loss 0.1237", false },
+        { "a 1.5e-07 b", "a 1.6e-07 b", true },
+        { "a 1.5e-07", "a 1.5e-06", false },
+        { "a 3", "a -3", false },
+        { "a 3", "a 4", false },
+        { "a e 3.0", "a e 3.1", true },
+        { "a nan", "a 0.1", false },
+        { "one two", "one too", false },
+        { "two", "t wo", false },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        ck_assert_msg(!match(cases[i].printed, cases[i].text,
+                             strlen(cases[i].text)) == !cases[i].same,
+                      "%s", cases[i].text);
+}
+END_TEST
+
+int main(void)
+{
+    return HARNESS_RUN("docs", numbers_are_compared_to_the_last_digit,
+                       what_the_pages_show_is_printed);
+}
