@@ -31,7 +31,7 @@ static inline int run(const char *arguments)
 static inline const char *after(const char *from, const char *words)
 {
     const char *at = strstr(from, words);
-    ck_assert_msg(at != NULL, "no \"%s\" in:\n%s", words, from);
+    ck_assert_msg(at != NULL, "no \"%s\" in:\n%.4000s", words, from);
     return at + strlen(words);
 }
 
