@@ -1,6 +1,9 @@
 /* 04_gradient_flow: the same data through deep networks that differ in how
  * they start, what they are made of and which loss they end in.
  *
+ *     04_gradient_flow
+ *     04_gradient_flow --report FILE.html    and one page of all their runs
+ *
  * The five spiral arms of 03_train_mlp, eight hidden layers, AdamW. For each
  * network the gradient of every layer's weights is measured over all rows,
  * before the first step and after the last, and drawn as a bar; below it
@@ -9,6 +12,7 @@
 #include <rill.h>
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { CLASSES = 5, POINTS = 4000, WIDTH = 32, LAYERS = 9, BATCH = 64,
@@ -124,6 +128,24 @@ static model build(int kind, rill_tape *t)
     return m;
 }
 
+/* Points along five arms that wind once around the origin. */
+static rill_dataset *spirals(void)
+{
+    const double turn = 2 * 3.14159265358979323846;
+    static double x[POINTS][2];
+    static int32_t arm[POINTS];
+    rill_rng r = { .seed = 1 };
+    for (int i = 0; i < POINTS; i++) {
+        double radius = 0.1 + 0.9 * rill_rng_uniform(&r);
+        double angle = turn * (radius + (double)(i % CLASSES) / CLASSES) +
+                       0.2 * rill_rng_normal(&r);
+        x[i][0] = radius * cos(angle);
+        x[i][1] = radius * sin(angle);
+        arm[i] = i % CLASSES;
+    }
+    return rill_dataset_from(x[0], arm, POINTS, 2, CLASSES, RILL_F64);
+}
+
 /* ---- what is measured --------------------------------------------------- */
 
 typedef struct {
@@ -183,7 +205,26 @@ static double expected(const model *m)
     return exp(-sum / (HIGH - LOW));
 }
 
-static void train(const model *m, rill_dataset *d)
+/* ---- training, and its record ------------------------------------------- */
+
+static rill_tensor *predict(rill_tape *t, rill_tensor **x, void *mlp)
+{
+    return rill_nn_mlp_apply(t, mlp, x[0]);
+}
+
+/* Logs how many rows are right, and which class is seen where. */
+static void log_picture(model *m, const rill_dataset *d, rill_recorder *log)
+{
+    rill_tensor *x, *y;
+    rill_dataset_batch(d, m->t, 0, POINTS, &x, &y);
+    rill_tensor *logits = rill_nn_mlp_apply(m->t, &m->mlp, x);
+    rill_recorder_value(log, "accuracy", rill_accuracy(logits, y));
+    rill_recorder_regions(log, predict, &m->mlp, x, y);
+    rill_tape_reset(m->t);
+}
+
+/* log: NULL where the run is not recorded. */
+static void train(model *m, rill_dataset *d, rill_recorder *log)
 {
     rill_rng r = { .seed = 2 };
     int64_t batches = rill_dataset_batches(d, BATCH);
@@ -196,11 +237,33 @@ static void train(const model *m, rill_dataset *d)
             rill_dataset_shuffle(d, &r);
         rill_dataset_batch(d, m->t, step % batches, BATCH, &x, &y);
         rill_tensor *logits = rill_nn_mlp_apply(m->t, &m->mlp, x);
-        rill_backward(m->t, kinds[m->kind].loss(m->t, logits, y), NULL);
-        rill_optim_step(opt, m->t);
+        rill_tensor *loss = kinds[m->kind].loss(m->t, logits, y);
+        rill_backward(m->t, loss, NULL);
+        rill_recorder_step(log, opt, m->t, loss);
         rill_tape_reset(m->t);
+        if (log && (step == 0 || step % 100 == 99))
+            log_picture(m, d, log);
     }
     rill_optim_free(opt);
+}
+
+/* Trains, into a log at this path unless it is NULL. */
+static void train_logged(model *m, rill_dataset *d, const char *path)
+{
+    char error[256];
+    rill_recorder *log = NULL;
+    if (path) {
+        log = rill_recorder_new(
+            path, m->net,
+            &(rill_recorder_opts){ .title = kinds[m->kind].name, .every = 10 },
+            error, sizeof error);
+        if (!log)
+            rill_die(error, NULL);
+    }
+    train(m, d, log);
+    if (log && !rill_recorder_close(log))
+        rill_die(rill_recorder_error(log), NULL);
+    rill_recorder_free(log);
 }
 
 /* ---- what is shown ------------------------------------------------------ */
@@ -246,14 +309,17 @@ static double divided(const measure *m)
     return pow(m->grad[HIGH] / m->grad[LOW], 1.0 / (HIGH - LOW));
 }
 
-/* Builds, trains and shows one network. */
-static void run(int kind, rill_tape *t, rill_dataset *d, measure *start,
+/* Builds, trains and shows one network; log: a path, or NULL. */
+static void run(int kind, rill_tape *t, const char *log, measure *start,
                 measure *end)
 {
+    rill_dataset *d = spirals(); /* anew: all see the same batches */
+    if (!t || !d)
+        rill_die("out of memory", NULL);
     model m = build(kind, t);
     double should = expected(&m);
     *start = look(&m, d);
-    train(&m, d);
+    train_logged(&m, d, log);
     *end = look(&m, d);
     printf("\n%d. %s\n\n", kind + 1, kinds[kind].name);
     show(start, end);
@@ -266,6 +332,7 @@ static void run(int kind, rill_tape *t, rill_dataset *d, measure *start,
     tell(flow);
     tell(kinds[kind].see);
     rill_params_free(m.net);
+    rill_dataset_free(d);
 }
 
 static void summary(const measure start[KINDS], const measure end[KINDS])
@@ -277,41 +344,49 @@ static void summary(const measure start[KINDS], const measure end[KINDS])
                divided(&start[k]), end[k].loss, end[k].accuracy);
 }
 
-/* Points along five arms that wind once around the origin. */
-static rill_dataset *spirals(void)
+/* One page at path of the logs, which are removed, as is their folder. */
+static void report(const char *path, const char *folder, char logs[KINDS][64])
 {
-    const double turn = 2 * 3.14159265358979323846;
-    static double x[POINTS][2];
-    static int32_t arm[POINTS];
-    rill_rng r = { .seed = 1 };
-    for (int i = 0; i < POINTS; i++) {
-        double radius = 0.1 + 0.9 * rill_rng_uniform(&r);
-        double angle = turn * (radius + (double)(i % CLASSES) / CLASSES) +
-                       0.2 * rill_rng_normal(&r);
-        x[i][0] = radius * cos(angle);
-        x[i][1] = radius * sin(angle);
-        arm[i] = i % CLASSES;
-    }
-    return rill_dataset_from(x[0], arm, POINTS, 2, CLASSES, RILL_F64);
+    char error[256];
+    const char *names[KINDS];
+    for (int k = 0; k < KINDS; k++)
+        names[k] = logs[k];
+    bool written = rill_report(path, names, KINDS, error, sizeof error);
+    for (int k = 0; k < KINDS; k++)
+        remove(logs[k]);
+    remove(folder);
+    if (!written)
+        rill_die(error, NULL);
+    printf("\n%s shows all of them, step by step\n", path);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    const char *page = argc == 3 && !strcmp(argv[1], "--report") ? argv[2]
+                                                                 : NULL;
+    char folder[] = "/tmp/rill-flow-XXXXXX", logs[KINDS][64];
     measure start[KINDS], end[KINDS];
+    if (argc > 1 && !page) {
+        bool help = argc == 2 && !strcmp(argv[1], "--help");
+        fprintf(help ? stdout : stderr,
+                "usage: 04_gradient_flow [--report FILE.html]\n");
+        return help ? 0 : 2;
+    }
+    if (page && !mkdtemp(folder))
+        rill_die("no folder can be made in /tmp for the logs", NULL);
     rill_tape *t = rill_tape_new(&(rill_tape_opts){ .on_error = rill_die });
     tell("Five spiral arms through eight hidden layers. Shown is the norm of "
          "the gradient in each layer's weights, the last layer, where it "
          "comes from, on top. A bar grows by two characters for each factor "
          "of ten above 1e-9. right: the share of rows whose class is found. "
          "blind: of the wrong rows, those that send no gradient at all.");
-    for (int kind = 0; kind < KINDS; kind++) {
-        rill_dataset *d = spirals(); /* anew: all see the same batches */
-        if (!t || !d)
-            rill_die("out of memory", NULL);
-        run(kind, t, d, &start[kind], &end[kind]);
-        rill_dataset_free(d);
+    for (int k = 0; k < KINDS; k++) {
+        snprintf(logs[k], sizeof logs[k], "%s/%d.jsonl", folder, k + 1);
+        run(k, t, page ? logs[k] : NULL, &start[k], &end[k]);
     }
     summary(start, end);
+    if (page)
+        report(page, folder, logs);
     rill_tape_free(t);
     return 0;
 }

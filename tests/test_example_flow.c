@@ -129,9 +129,61 @@ START_TEST(the_clamped_loss_is_blind)
 }
 END_TEST
 
+/* What a file holds; the caller frees it. */
+static char *read_file(const char *path)
+{
+    FILE *f = fopen(path, "r");
+    ck_assert_msg(f != NULL, "no %s", path);
+    fseek(f, 0, SEEK_END);
+    size_t n = (size_t)ftell(f);
+    rewind(f);
+    char *text = calloc(1, n + 1);
+    ck_assert_ptr_nonnull(text);
+    ck_assert_uint_eq(fread(text, 1, n, f), n);
+    fclose(f);
+    return text;
+}
+
+START_TEST(the_report_has_every_run)
+{
+    char path[] = "/tmp/rill_test_flow_XXXXXX", command[128];
+    int made = mkstemp(path);
+    ck_assert_int_ge(made, 0);
+    snprintf(command, sizeof command, "04_gradient_flow --report %s", path);
+    ck_assert_int_eq(run(command), 0);
+    after(output, "\n6. the same start and fused loss");
+    after(output, path);
+    char *page = read_file(path);
+    const char *at = after(page, "id=\"data\">");
+    static const char *const titles[] = {
+        "sigmoid, weights from", "sigmoid, Xavier", "relu, Kaiming\"",
+        "layer_norm\"", "clamped loss\"", "and fused loss\""
+    };
+    for (int k = 0; k < NETWORKS; k++) { /* in this order, each whole */
+        at = after(at, titles[k]);
+        at = after(at, "\"regions\"");
+        at = after(at, "\"end\"");
+    }
+    free(page);
+    remove(path);
+}
+END_TEST
+
+START_TEST(the_command_line)
+{
+    ck_assert_int_eq(run("04_gradient_flow --help"), 0);
+    after(output, "usage: 04_gradient_flow");
+    ck_assert_int_eq(run("04_gradient_flow --report"), 2);
+    ck_assert_int_eq(run("04_gradient_flow page.html"), 2);
+    ck_assert_int_eq(run("04_gradient_flow --report /no/such/page.html"), 1);
+    after(output, "/no/such/page.html");
+}
+END_TEST
+
 int main(void)
 {
     return HARNESS_RUN("example flow", the_figures_agree,
                        the_gradient_dies_and_lives,
-                       the_clamped_loss_is_blind);
+                       the_clamped_loss_is_blind, the_report_has_every_run,
+                       the_command_line);
 }
