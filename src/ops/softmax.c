@@ -14,12 +14,8 @@
  * is far below. */
 MATH REAL FN(softmax_exp)(REAL x, REAL max)
 {
-    BITS k;
-    REAL d = x - max, b = d - x, low = (x - (d - b)) - (max + b);
-    low = d < EXP_LOW ? 0 : low; /* and NaN of an infinite x */
-    d = d < EXP_LOW ? EXP_LOW : d;
-    REAL w = FN(math_exp_split)(d, low, &k);
-    return (1 + w) * FN(math_half_scale)(k) * FN(math_other_half_scale)(k);
+    REAL d = x - max, b = d - x;
+    return FN(math_exp_times)(d, (x - (d - b)) - (max + b), 1);
 }
 
 /* y = e^(x - max); returns the sum in double, of doubles as a sum of sums,

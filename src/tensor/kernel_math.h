@@ -96,31 +96,30 @@ MATH REAL FN(math_exp_split)(REAL x, REAL low, BITS *k)
     return r + r * r * q;
 }
 
-/* 2^k is 2^(k/2) 2^(k - k/2): on its own it may lie outside REAL. Multiply by
- * both last, and one at a time: a subnormal product is then rounded once. */
-MATH REAL FN(math_half_scale)(BITS k)
+MATH REAL FN(math_power_of_2)(BITS k)
 {
-    return FN(math_real)((k >> 1) << MANTISSA);
+    return FN(math_real)(k << MANTISSA);
 }
 
-MATH REAL FN(math_other_half_scale)(BITS k)
-{
-    return FN(math_real)((k - (k >> 1)) << MANTISSA);
-}
+/* x 2^k, x of either type. 2^k may lie outside REAL: 2^(k/2) 2^(k - k/2), and
+ * both last, one at a time, so that a subnormal product is rounded once. */
+#define TIMES_2_TO(k, x)                   \
+    ((x) * FN(math_power_of_2)((k) >> 1) * \
+     FN(math_power_of_2)((k) - ((k) >> 1)))
 
-/* m e^x for x < EXP_HIGH */
-MATH REAL FN(math_exp_times)(REAL x, REAL m)
+/* m e^(x + low) for x < EXP_HIGH */
+MATH REAL FN(math_exp_times)(REAL x, REAL low, REAL m)
 {
     BITS k;
+    low = x < EXP_LOW ? 0 : low;
     x = x < EXP_LOW ? EXP_LOW : x;
-    REAL w = FN(math_exp_split)(x, 0, &k);
-    return (m + m * w) * FN(math_half_scale)(k) *
-           FN(math_other_half_scale)(k);
+    REAL w = FN(math_exp_split)(x, low, &k);
+    return TIMES_2_TO(k, m + m * w);
 }
 
 MATH REAL FN(math_exp)(REAL x)
 {
-    return FN(math_exp_times)(x > EXP_HIGH ? EXP_HIGH : x, 1);
+    return FN(math_exp_times)(x > EXP_HIGH ? EXP_HIGH : x, 0, 1);
 }
 
 /* a + a^3 P(a^2) up to 0.55, from where on 1 - 2 e^-2a / (1 + e^-2a) is
@@ -137,7 +136,7 @@ MATH REAL FN(math_tanh)(REAL x)
                      -0x1.226ddd44212f1p-7, 0x1.d6c61d423923dp-9,
                      -0x1.7cf3b99b98d56p-10, 0x1.2fa27342411c4p-11,
                      -0x1.b909362e8091cp-13, 0x1.abffb4890b5fap-15);
-    REAL e = FN(math_exp_times)(-2 * a, 1);
+    REAL e = FN(math_exp_times)(-2 * a, 0, 1);
     REAL y = a < (REAL)0.55 ? a + a * (z * p) : 1 - 2 * e / (1 + e);
     return FN(math_real)(FN(math_bits)(y) | (FN(math_bits)(x) & SIGN_BIT));
 }
@@ -148,7 +147,7 @@ MATH REAL FN(math_tanh)(REAL x)
 MATH REAL FN(math_sigmoid_times)(REAL x, REAL m)
 {
     REAL a = FN(math_abs)(x);
-    REAL e = FN(math_exp_times)(-a, 1), me = FN(math_exp_times)(-a, m);
+    REAL e = FN(math_exp_times)(-a, 0, 1), me = FN(math_exp_times)(-a, 0, m);
     REAL q = (x < 0 ? e : m) / (1 + e);
     return x < 0 ? me - me * q : q;
 }
@@ -227,7 +226,7 @@ MATH REAL FN(math_log1p)(REAL x)
 /* ln(1 + e^x) = max(x, 0) + ln(1 + e^-|x|) */
 MATH REAL FN(math_softplus)(REAL x)
 {
-    REAL e = FN(math_exp_times)(-FN(math_abs)(x), 1);
+    REAL e = FN(math_exp_times)(-FN(math_abs)(x), 0, 1);
     return (x < 0 ? 0 : x) + FN(math_log1p_finite)(e);
 }
 
@@ -253,8 +252,7 @@ MATH double FN(math_gauss)(REAL a, double m)
     REAL h = FN(math_real)((FN(math_bits)(a) + one / 2) & ~(one - 1));
     REAL w = FN(math_exp_split)(h * h * (REAL)-0.5,
                                 (a - h) * (a + h) * (REAL)-0.5, &k);
-    return (m + m * w) * FN(math_half_scale)(k) *
-           FN(math_other_half_scale)(k);
+    return TIMES_2_TO(k, m + m * w);
 }
 
 /* m times the probability of more than a, a clamped. Divided by e^(-a^2 / 2)
