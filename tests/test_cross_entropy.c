@@ -223,24 +223,30 @@ START_TEST(every_combination_of_options)
 }
 END_TEST
 
-/* Few classes go many rows side by side: every count of classes around a
- * register's width, rows that do not fill one, ignored rows among them. */
+/* Few classes go many rows side by side: every count of classes around the
+ * most of them, rows that do not fill a block, ignored rows among them; with
+ * weights, and with a dloss for each row. */
 START_TEST(many_rows_of_few_classes)
 {
-    enum { ROWS = 75, MOST = 18 };
+    enum { ROWS = 85, MOST = 34 };
     rill_rng rng = { .seed = 21 };
-    for (int k = 0; k < 2 * MOST; k++) {
+    for (int k = 0; k < 2 * MOST * 4; k++) {
         rill_dtype dtype = k % 2 ? RILL_F32 : RILL_F64;
-        double z[ROWS * MOST], gz[MOST], lse, weight, total = 0, n = 0;
-        double tol = dtype == RILL_F32 ? 2e-6 : 1e-13;
-        int y[ROWS], c = k / 2 + 1;
+        bool weighted = k / 2 % 2, none = k / 4 % 2;
+        double z[ROWS * MOST], w[MOST], gz[MOST], lse, weight;
+        double tol = dtype == RILL_F32 ? 4e-6 : 1e-13, total = 0, n = 0;
+        int y[ROWS], c = k / 8 + 1;
         int32_t target[ROWS];
         reference r = { .n = ROWS, .c = c, .inner = 1, .z = z, .y = y,
-                        .ignore = -100 };
+                        .w = weighted ? w : NULL };
+        r.ignore = c > 2 && none ? 2 : -100; /* a class, or none */
+        for (int i = 0; i < c; i++)
+            w[i] = 0.25 + 0.5 * i / c;
         for (int i = 0; i < ROWS * c; i++)
             z[i] = (float)(4 * rill_rng_normal(&rng));
         for (int i = 0; i < ROWS; i++) {
-            y[i] = i % 5 == 3 ? -100 : (int)rill_rng_below(&rng, (unsigned)c);
+            y[i] = i % 5 == 3 ? r.ignore
+                              : (int)rill_rng_below(&rng, (unsigned)c);
             target[i] = y[i];
         }
         z[13 * c] = NAN; /* in an ignored row */
@@ -249,21 +255,73 @@ START_TEST(many_rows_of_few_classes)
                                                     RILL_SHAPE(ROWS, c)));
         rill_tensor *loss = rill_cross_entropy(
             tape, x, rill_view(tape, target, RILL_I32, RILL_SHAPE(ROWS)),
-            &(rill_cross_entropy_opts){ .losses = &losses });
-        ck_assert(rill_backward(tape, loss, NULL));
+            &(rill_cross_entropy_opts){
+                .losses = &losses, .ignore_index = &(int32_t){ r.ignore },
+                .reduction = none ? RILL_NONE : RILL_MEAN,
+                .weight = weighted
+                              ? rill_from(tape, w, dtype, RILL_SHAPE(c))
+                              : NULL });
+        rill_tensor *seed = none ? normal(8, dtype, RILL_SHAPE(ROWS)) : NULL;
+        ck_assert(rill_backward(tape, loss,
+                                &(rill_backward_opts){ .grad = seed }));
         for (int i = 0; i < ROWS; i++)
-            n += y[i] != -100;
+            n += y[i] == r.ignore ? 0 : weighted ? w[y[i]] : 1;
         for (int i = 0; i < ROWS; i++) {
             double want = reference_row(&r, i, 0, gz, &lse, &weight);
+            double scale = seed ? rill_at(seed, i) : 1 / n;
             total += want / n;
             ASSERT_NEAR(rill_at(losses, i), want, tol);
             for (int j = 0; j < c; j++) {
                 double g = rill_at(rill_grad(tape, x), i * c + j);
-                ASSERT_NEAR(g * n, gz[j], tol);
-                ck_assert(y[i] != -100 || g == 0);
+                ASSERT_NEAR(g / scale, gz[j], tol);
+                ck_assert(y[i] != r.ignore || g == 0);
             }
         }
-        ASSERT_NEAR(rill_item(loss), total, tol);
+        if (!none)
+            ASSERT_NEAR(rill_item(loss), total, tol);
+        rill_tape_reset(tape);
+    }
+}
+END_TEST
+
+/* [N, C, d1, d2] says what its rows of classes say. */
+START_TEST(dims_after_the_classes)
+{
+    int32_t y[24];
+    rill_tensor *z = rill_watch(tape, normal(1, RILL_F64,
+                                             RILL_SHAPE(2, 5, 3, 4)));
+    rill_tensor *q = rill_watch(tape, normal(2, RILL_F64,
+                                             RILL_SHAPE(2, 5, 3, 4)));
+    rill_tensor *leaf[] = { z, q }, *rows[2], *want[2];
+    for (int i = 0; i < 24; i++)
+        y[i] = i % 7 == 3 ? -100 : i % 5;
+    for (int i = 0; i < 2; i++)
+        rows[i] = rill_reshape(
+            tape, rill_permute(tape, leaf[i], RILL_DIMS(0, 2, 3, 1)),
+            RILL_SHAPE(24, 5));
+    for (int probs = 0; probs < 2; probs++) {
+        rill_tensor *spatial = probs
+            ? rill_cross_entropy_probs(tape, z, q, NULL)
+            : rill_cross_entropy(tape, z, rill_view(tape, y, RILL_I32,
+                                                    RILL_SHAPE(2, 3, 4)),
+                                 NULL);
+        rill_tensor *flat = probs
+            ? rill_cross_entropy_probs(tape, rows[0], rows[1], NULL)
+            : rill_cross_entropy(tape, rows[0],
+                                 rill_view(tape, y, RILL_I32, RILL_SHAPE(24)),
+                                 NULL);
+        ASSERT_NEAR(rill_item(spatial), rill_item(flat), 1e-15);
+        ck_assert(rill_backward(tape, flat, NULL));
+        for (int i = 0; i <= probs; i++)
+            want[i] = rill_grad(tape, leaf[i]);
+        for (int create_graph = 0; create_graph < 2; create_graph++) {
+            ck_assert(rill_backward(
+                tape, spatial,
+                &(rill_backward_opts){ .create_graph = create_graph }));
+            for (int i = 0; i < (probs + 1) * 120; i++)
+                ASSERT_NEAR(rill_at(rill_grad(tape, leaf[i / 120]), i % 120),
+                            rill_at(want[i / 120], i % 120), 1e-15);
+        }
     }
 }
 END_TEST
@@ -377,6 +435,32 @@ START_TEST(an_ignored_row_gets_exactly_zero)
                     ck_assert(isfinite(rill_at(g, i)) && rill_at(g, i) != 0);
         }
     }
+}
+END_TEST
+
+/* ... however the loss is used: 0 times infinity would be NaN. */
+START_TEST(an_infinite_dloss_leaves_an_ignored_row_at_zero)
+{
+    int32_t y[] = { 0, -100, 2 };
+    double seed[] = { INFINITY, INFINITY, 1 };
+    for (int none = 0; none < 2; none++)
+        for (int classes = 3; classes < 40; classes += 30) {
+            rill_tensor *x = rill_watch(
+                tape, normal(3, RILL_F32, RILL_SHAPE(3, classes)));
+            rill_tensor *loss = rill_cross_entropy(
+                tape, x, rill_view(tape, y, RILL_I32, RILL_SHAPE(3)),
+                &(rill_cross_entropy_opts){
+                    .reduction = none ? RILL_NONE : RILL_MEAN });
+            rill_tensor *grad = rill_from(tape, seed, RILL_F32,
+                                          rill_shape_of(loss));
+            ck_assert(rill_backward(tape, loss,
+                                    &(rill_backward_opts){ .grad = grad }));
+            rill_tensor *g = rill_grad(tape, x);
+            for (int i = 0; i < classes; i++)
+                ck_assert(rill_at(g, classes + i) == 0);
+            ck_assert(rill_at(g, 0) == -INFINITY);
+            ck_assert(!isfinite(rill_at(g, 3 * classes - 1)) == !none);
+        }
 }
 END_TEST
 
@@ -654,12 +738,13 @@ int main(void)
 {
     return HARNESS_RUN(
         "cross_entropy", every_combination_of_options,
-        many_rows_of_few_classes,
+        many_rows_of_few_classes, dims_after_the_classes,
         a_confident_mistake_keeps_its_gradient,
         rows_of_the_gradient_sum_to_zero,
         a_shift_of_all_logits_changes_nothing,
-        an_ignored_row_gets_exactly_zero, nothing_left_to_average,
-        micro_batches_equal_one_batch, derivatives_of_both_orders,
-        warns_of_a_softmax_before_it, refuses_targets, refuses_options,
-        empty_batches);
+        an_ignored_row_gets_exactly_zero,
+        an_infinite_dloss_leaves_an_ignored_row_at_zero,
+        nothing_left_to_average, micro_batches_equal_one_batch,
+        derivatives_of_both_orders, warns_of_a_softmax_before_it,
+        refuses_targets, refuses_options, empty_batches);
 }

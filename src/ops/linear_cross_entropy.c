@@ -98,9 +98,8 @@ static bool linear_cross_entropy_run(rill_tape *t,
                                     rows, z->data);
         if (!ok)
             break;
+        a.dloss = gy ? (const char *)gy->data + at : NULL;
         rill_cross_entropy_run(&a);
-        if (gy)
-            rill_cross_entropy_scale(&a, (const char *)gy->data + at, a.grad);
         ok = !wanted || linear_cross_entropy_fold(t, x, w, from, dz, grad);
     }
     rill_tape_record(t, was);
@@ -112,8 +111,8 @@ static RULE(linear_cross_entropy_backward)
     const linear_cross_entropy_args *l = rill_node_attrs(n);
     const rill_tensor *x = rill_node_input(n, 0), *w = rill_node_input(n, 1);
     rill_tensor *z = rill_linear(t, x, w, rill_node_input(n, 2));
-    rill_tensor *dz = rill_cross_entropy_dz(t, &l->loss, z,
-                                            rill_node_input(n, 3), gy);
+    const rill_tensor *dz = rill_cross_entropy_dz(
+        t, &l->loss, z, rill_node_input(n, 3), gy);
     if (rill_node_wants(n, 0))
         gx[0] = rill_matmul(t, dz, w, NULL);
     if (rill_node_wants(n, 1))
@@ -175,9 +174,7 @@ rill_tensor *rill_linear_cross_entropy(
     rill_tensor *z = rill_tensor_over(
         t, x->data, x->dtype,
         RILL_SHAPE(x->shape.dim[0], weight->shape.dim[0]));
-    int64_t most = x->shape.dim[0] < l.chunk ? x->shape.dim[0] : l.chunk;
-    if (!rill_cross_entropy_check(t, op, z, target, &o->loss, &l.loss) ||
-        !rill_cross_entropy_start(t, z, &o->loss, (size_t)most, &l.loss))
+    if (!rill_cross_entropy_start(t, op, z, target, false, &o->loss, &l.loss))
         return NULL;
     const rill_tensor *in[] = { x, weight, bias };
     for (int i = 0; i < 3 && t->recording && !l.loss.each; i++)
