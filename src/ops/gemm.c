@@ -24,7 +24,7 @@ static void FN(gemm_pack)(const REAL *b, size_t ldb, size_t depth,
 #pragma GCC unroll 16
                 for (size_t i = 0; i < LANES; i++)
                     square[i] = *(const FN(vector) *)(b + (j + i) * ldb + p);
-                FN(rows_to_columns)(square, LANES);
+                FN(rows_to_columns)(square);
 #pragma GCC unroll 16
                 for (size_t i = 0; i < LANES; i++)
                     *(FN(vector) *)(panel + (p + i) * 2 * LANES + j) =
