@@ -787,6 +787,20 @@ START_TEST(graph_and_loss)
 }
 END_TEST
 
+/* The weights after some steps, with or without a recorder. */
+static double trained(rill_recorder *r, network *w)
+{
+    double sum = 0;
+    for (int i = 0; i < 50; i++) {
+        ck_assert(network_run(w, tape, w->x, w->y, 1));
+        ck_assert(rill_recorder_step(r, w->opt, tape, w->loss));
+        rill_tape_reset(tape);
+    }
+    for (int64_t k = 0; k < WIDE * WIDE; k++)
+        sum += rill_at(w->fc2.weight, k);
+    return sum;
+}
+
 START_TEST(every_and_details)
 {
     network w = network_new(RILL_F32);
@@ -813,6 +827,14 @@ START_TEST(every_and_details)
     }
     ck_assert_int_eq(lines_of("graph"), 1);
     assert_int(line_at("end", 0), "step", 20);
+    for (int every = 4; every <= 5; every++) { /* 5: each line has it all */
+        r = recorder(w.net, &(rill_recorder_opts){ .every = every });
+        trained(r, &w);
+        close_and_read(r);
+        for (int i = 0; i < lines_of("step"); i++)
+            ck_assert_int_eq(json_is_null(at(line_at("step", i), "noise")),
+                             every == 4 && i != 0 && i != 7);
+    }
     network_free(&w);
 }
 END_TEST
@@ -1070,20 +1092,6 @@ START_TEST(refused)
     network_free(&w);
 }
 END_TEST
-
-/* The weights after some steps, with or without a recorder. */
-static double trained(rill_recorder *r, network *w)
-{
-    double sum = 0;
-    for (int i = 0; i < 50; i++) {
-        ck_assert(network_run(w, tape, w->x, w->y, 1));
-        ck_assert(rill_recorder_step(r, w->opt, tape, w->loss));
-        rill_tape_reset(tape);
-    }
-    for (int64_t k = 0; k < WIDE * WIDE; k++)
-        sum += rill_at(w->fc2.weight, k);
-    return sum;
-}
 
 START_TEST(recording_changes_nothing)
 {

@@ -16,9 +16,9 @@
 enum { RING_BYTES = 8 << 20, MOST_SLOTS = 64 };
 
 /* Histograms, activations and noise cost more than all else and change
- * slowly: they are measured at most once in so many steps, and where a
- * gradient is not finite. */
-enum { BROAD_STEPS = 25 };
+ * slowly. Where almost every step is recorded they are measured once in
+ * BROAD_STEPS, and where a gradient is not finite. */
+enum { OFTEN = 4, BROAD_STEPS = 25 };
 
 /* ---- errors ------------------------------------------------------------- */
 
@@ -491,7 +491,7 @@ static void measure_step(rill_recorder *r, rill_snapshot *s, rill_optim *o,
 static void recorder_publish(rill_recorder *r, rill_snapshot *s, rill_tape *t)
 {
     measure_moves(r, s);
-    if (s->broad)
+    if (s->broad && r->opts.every <= OFTEN)
         r->broad_due = r->steps + BROAD_STEPS;
     /* at the first: the others will need as much room */
     for (int i = 1; r->steps == 0 && i < r->slots; i++)
