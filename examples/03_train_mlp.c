@@ -28,7 +28,7 @@ enum { CONSTANT, COSINE, STEP, EXPONENTIAL, WARMUP, ONE_CYCLE };
 enum { MAX_WIDTHS = 16 };
 
 static struct {
-    const char *csv, *test, *label;
+    const char *csv, *test, *label, *log, *report;
     bool header;
     int activation, optimiser, schedule, balanced, dtype; /* choices */
     long epochs, batch, patience, seed, threads;
@@ -83,6 +83,10 @@ static const struct {
       "of the spirals, the parts, the weights and the shuffling" },
     { "threads", COUNT, &set.threads, NULL, "N",
       "that share the work, in place of rill's own choice" },
+    { "log", TEXT, &set.log, NULL, "FILE",
+      "records the run: JSON lines, as docs/log.md has them" },
+    { "report", TEXT, &set.report, NULL, "FILE",
+      "makes a page of the run, of the log FILE.jsonl or that of --log" },
 };
 enum { N_OPTIONS = sizeof options / sizeof *options };
 
@@ -207,6 +211,13 @@ static void take_all(int argc, char **argv)
         stop(2, "--test, --label and --header go with --csv");
     if (set.test)
         set.test_share = 0;
+    if (set.report && !set.log) {
+        static char log[4096];
+        if (snprintf(log, sizeof log, "%s.jsonl", set.report) >=
+            (int)sizeof log)
+            stop(2, "--report: the name is too long");
+        set.log = log;
+    }
     if (set.test_share + set.validation_share >= 1)
         stop(2, "--test-fraction and --validation-fraction leave nothing to "
              "learn from");
@@ -295,6 +306,7 @@ typedef struct {
     rill_nn_mlp mlp;
     rill_optim *optimiser;
     rill_tensor *weights; /* of the classes; NULL: all 1 */
+    rill_recorder *recorder; /* of the run; NULL: it is not recorded */
 } model;
 
 static rill_optim *new_optimiser(rill_params *net)
@@ -390,7 +402,7 @@ static double run_epoch(model *m, rill_dataset *d, rill_rng *r, int64_t step,
                                         .label_smoothing = set.smoothing });
         rill_backward(m->tape, loss, NULL);
         rill_optim_set_lr(m->optimiser, learning_rate(step + i, steps));
-        rill_optim_step(m->optimiser, m->tape);
+        rill_recorder_step(m->recorder, m->optimiser, m->tape, loss);
         sum += rill_item(loss);
         rill_tape_reset(m->tape);
     }
@@ -420,14 +432,14 @@ static double evaluate(model *m, const rill_dataset *d, double *accuracy,
 typedef struct {
     int epoch;
     double loss, validation, accuracy;
+    bool shown; /* now and then, and at the end */
 } progress;
 
 /* On a terminal one line that is written over, else a line now and then. */
 static void show(const progress *p, bool last)
 {
-    enum { LINES = 20 };
     int epochs = (int)set.epochs;
-    if (!terminal && !last && p->epoch % ((epochs + LINES - 1) / LINES))
+    if (!terminal && !p->shown)
         return;
     /* on a terminal without wrapping: a line that is too long is cut */
     printf("%sepoch %*d/%d  loss %.4f  validation %.4f  accuracy %.4f%s",
@@ -446,14 +458,66 @@ static double seconds(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+/* Starts the recorder where a log is wanted; a long run has each so many
+ * steps recorded. */
+static void start_recorder(model *m, int64_t steps)
+{
+    enum { RECORDED = 2000, DETAILS = 100 };
+    char error[512];
+    if (!set.log)
+        return;
+    m->recorder = rill_recorder_new(
+        set.log, m->net,
+        &(rill_recorder_opts){ .title = set.csv ? set.csv : "five spiral arms",
+                               .every = steps / RECORDED + 1,
+                               .details = steps / DETAILS + 1 },
+        error, sizeof error);
+    if (!m->recorder)
+        stop(1, "%s", error);
+}
+
+static rill_tensor *predict(rill_tape *t, rill_tensor **x, void *user)
+{
+    const model *m = user;
+    return rill_nn_mlp_apply(t, &m->mlp, x[0]);
+}
+
+/* What an epoch adds to the log. */
+static void record(model *m, const progress *p, const rill_dataset *d)
+{
+    rill_tensor *x, *y;
+    rill_recorder_value(m->recorder, "training loss", p->loss);
+    rill_recorder_value(m->recorder, "validation loss", p->validation);
+    rill_recorder_value(m->recorder, "validation accuracy", p->accuracy);
+    if (rill_dataset_features(d) != 2 || !p->shown)
+        return;
+    rill_dataset_batch(d, m->tape, 0, rill_dataset_len(d), &x, &y);
+    rill_recorder_regions(m->recorder, predict, m, x, y);
+    rill_tape_reset(m->tape);
+}
+
+/* Brings the log to its end, and makes the page. */
+static void end_recorder(model *m)
+{
+    char error[512];
+    if (!rill_recorder_close(m->recorder))
+        stop(1, "%s", rill_recorder_error(m->recorder));
+    rill_recorder_free(m->recorder);
+    if (set.report &&
+        !rill_report(set.report, &set.log, 1, error, sizeof error))
+        stop(1, "%s", error);
+}
+
 /* Trains until the epochs or the patience are at their end, and leaves the
  * network with the best weights it had. */
 static void train(model *m, parts *d, rill_rng *r)
 {
+    enum { LINES = 20 };
     int64_t batches = rill_dataset_batches(d->learn, set.batch);
     progress p = { 0 }, best = { .validation = INFINITY };
     double start = seconds();
     bool last = false;
+    start_recorder(m, set.epochs * batches);
     while (!last) {
         int64_t step = p.epoch++ * batches;
         p.loss = run_epoch(m, d->learn, r, step, set.epochs * batches);
@@ -464,10 +528,14 @@ static void train(model *m, parts *d, rill_rng *r)
         }
         last = p.epoch == set.epochs || !isfinite(p.validation) ||
                p.epoch - best.epoch >= set.patience;
+        p.shown = last || p.epoch % ((set.epochs + LINES - 1) / LINES) == 0;
         show(&p, last);
+        record(m, &p, d->learn);
     }
-    if (!isfinite(p.validation))
+    if (!isfinite(p.validation)) {
+        end_recorder(m); /* it tells where that began */
         stop(1, "the loss is no longer finite: try a lower --lr");
+    }
     rill_params_restore(m->net);
     printf("\n%d epochs in %.2f s; the weights of epoch %d are kept, "
            "validation %.4f\n\n", p.epoch, seconds() - start, best.epoch,
@@ -548,6 +616,7 @@ int main(int argc, char **argv)
     model m = build(d.learn, rill_rng_next(&r));
     train(&m, &d, &r);
     report(&m, d.test);
+    end_recorder(&m);
     rill_tape_free(m.tape);
     rill_tape_free(m.kept);
     rill_optim_free(m.optimiser);

@@ -365,6 +365,68 @@ START_TEST(diverging)
 }
 END_TEST
 
+/* ---- the log ------------------------------------------------------------ */
+
+/* How many lines of the file hold this text. */
+static int lines_with(const char *name, const char *text)
+{
+    static char line[1 << 18];
+    char path[128];
+    int n = 0;
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    FILE *f = fopen(path, "r");
+    ck_assert_ptr_nonnull(f);
+    while (fgets(line, sizeof line, f))
+        n += strstr(line, text) != NULL;
+    fclose(f);
+    return n;
+}
+
+static int logged(const char *text)
+{
+    return lines_with("run.jsonl", text);
+}
+
+START_TEST(logs)
+{
+    ck_assert_int_eq(run("--epochs 3"), 0);
+    char *without = without_seconds();
+    ck_assert_int_eq(run("--epochs 3 --log run.jsonl"), 0);
+    char *with = without_seconds();
+    ck_assert_str_eq(with, without);
+    ck_assert_int_eq(logged("\"title\":\"five spiral arms\""), 1);
+    ck_assert_int_eq(logged("{\"type\":\"step\""), 3 * 51);
+    ck_assert_int_eq(logged("\"name\":\"validation accuracy\""), 3);
+    ck_assert_int_eq(logged("{\"type\":\"regions\""), 3);
+    ck_assert_int_eq(logged("{\"type\":\"points\""), 1);
+    ck_assert_int_eq(logged("{\"type\":\"end\",\"step\":153"), 1);
+    free(without);
+    free(with);
+    write_clouds("trees.csv", 150, "");
+    ck_assert_int_eq(run("--csv trees.csv --label 0 --epochs 4000 --batch 49 "
+                         "--patience 4000 --hidden 4 --log run.jsonl"), 0);
+    ck_assert_int_eq(logged("{\"type\":\"step\""), 1600);
+    ck_assert_int_eq(logged("{\"type\":\"regions\""), 20);
+    assert_stops("--csv trees.csv --label 0 --log no/run.jsonl", 1,
+                 "recorder: cannot write no/run.jsonl: No such file or "
+                 "directory");
+    /* the log of a run that went wrong is whole */
+    assert_stops("--csv trees.csv --label 0 --activation relu --optimiser sgd"
+                 " --lr 1e38 --epochs 9 --log run.jsonl", 1,
+                 "the loss is no longer finite: try a lower --lr");
+    ck_assert_int_eq(logged("{\"type\":\"end\""), 1);
+    ck_assert_int_eq(run("--csv trees.csv --label 0 --epochs 9 --report "
+                         "page.html"), 0);
+    ck_assert_int_eq(lines_with("page.html.jsonl", "\"title\":\"trees.csv"),
+                     1);
+    ck_assert_int_eq(lines_with("page.html", "\"title\":\"trees.csv"), 1);
+    ck_assert_int_eq(lines_with("page.html", "</html>"), 1);
+    ck_assert_int_eq(run("--csv trees.csv --label 0 --epochs 1 --log "
+                         "run.jsonl --report no/page.html"), 1);
+    ck_assert_ptr_nonnull(strstr(err, "report: cannot write no/page.html"));
+}
+END_TEST
+
 START_TEST(help)
 {
     ck_assert_int_eq(run("--help"), 0);
@@ -380,6 +442,7 @@ START_TEST(help)
         "--schedule constant|cosine|step|exponential|warmup|one-cycle\n",
         "--label-smoothing SHARE\n", "--class-weights none|balanced\n",
         "--dtype float32|float64\n", "--seed N\n", "--threads N\n",
+        "--log FILE\n", "--report FILE\n",
     };
     for (size_t i = 0; i < sizeof shown / sizeof *shown; i++)
         ck_assert_msg(strstr(out, shown[i]) != NULL, "no %s", shown[i]);
@@ -393,7 +456,7 @@ int main(void)
     if (!mkdtemp(folder))
         return EXIT_FAILURE;
     int status = HARNESS_RUN("example train", spirals, seeds, on_a_terminal,
-                             words_and_header, every_choice, stops_early,
+                             words_and_header, every_choice, stops_early, logs,
                              wrong_options, unusable_data, diverging, help);
     char command[64];
     snprintf(command, sizeof command, "rm -r %s", folder);
