@@ -162,7 +162,7 @@ fuzz:
 	    ! grep -q '^SUMMARY' $(FUZZ_BUILD)/$$f.log || exit 1; done
 
 # Debian's python, which finds Debian's selenium.
-test-browser: $(BUILD)/tests/browser/report $(BUILD)/tests/test_graph
+test-browser: examples $(BUILD)/tests/browser/report $(BUILD)/tests/test_graph
 	/usr/bin/python3 -B tests/browser/test_page.py $(BUILD)
 	sh tests/browser/dot.sh $(BUILD)/tests/test_graph
 

@@ -1,8 +1,9 @@
 """test_page.py BUILD: opens pages that rill_report wrote in a real Chromium.
 
 make test-browser runs it; screenshots are left in BUILD/screenshots, to be
-looked at. The logs are runs.py's."""
+looked at. The logs are runs.py's, but for one that 03_train_mlp writes."""
 import base64
+import json
 import math
 import os
 import subprocess
@@ -313,6 +314,38 @@ class Page(unittest.TestCase):
                             '"#tensor option")].map(o => o.value)')
             for name in runs.HOSTILE:
                 self.assertIn(name + '.weight', names)
+
+    def test_a_real_run(self):
+        log, page = self.path('real.jsonl'), self.path('real.html')
+        subprocess.run([os.path.join(BUILD, 'examples/03_train_mlp'),
+                        '--epochs', '20', '--log', log, '--report', page],
+                       check=True, stdout=subprocess.DEVNULL)
+        with open(log) as f:
+            lines = [json.loads(line) for line in f]
+        first = next(x for x in lines if x['type'] == 'step')
+        opened = next(x for x in lines if x['type'] == 'detail')['loss']
+        self.open(page)
+        for kind in CHARTS:
+            for chart in self.charts(kind):
+                self.press(Keys.END)
+                last = self.js(SHOWN, chart)
+                self.press(Keys.HOME)
+                self.assertNotEqual(self.js(SHOWN, chart), last, kind)
+        loss = self.charts('loss')[0]
+        self.assertIn('%.4g' % first['loss'], self.js(
+            'return arguments[0].parentNode.querySelector(".legend")'
+            '.innerText', loss))
+        norms = [t.text.replace('\u2212', '-') for t in
+                 self.charts('graph')[0].find_elements(By.CLASS_NAME, 'norm')]
+        for g in first['grad']:
+            self.assertTrue(any(math.isclose(float(n), g, rel_tol=0.01)
+                                for n in norms), g)
+        rows = self.charts('softmax')[0].find_elements(
+            By.CSS_SELECTOR, 'tbody tr')
+        for c, row in enumerate(rows):
+            last = row.find_elements(By.TAG_NAME, 'td')[-1].text
+            self.assertAlmostEqual(float(last.replace('\u2212', '-')),
+                                   opened['residual'][0][c], delta=1e-3)
 
     def test_a_run_that_was_killed_at_once(self):
         log = self.path('killed.jsonl')
