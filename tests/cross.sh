@@ -2,7 +2,7 @@
 # cross.sh ARCH: builds for arm64 or s390x (big-endian) with Debian's cross
 # compiler and runs the tests under qemu-user. The libraries come from the
 # packages of that architecture, unpacked beside the build and not installed.
-# Left out: tests that call a compiler themselves.
+# Left out: tests that call a compiler themselves, and the longest trainings.
 set -e
 arch=$1
 case $arch in
@@ -36,6 +36,9 @@ if [ ! -e "$root/.complete" ]; then
     for p in "$root"/packages/*.deb; do
         dpkg -x "$p" "$root"
     done
+    find "$lib" -type l -lname '/*' | while read -r link; do
+        ln -sf "$root$(readlink "$link")" "$link"
+    done
     touch "$root/.complete"
 fi
 
@@ -43,7 +46,7 @@ export PKG_CONFIG_SYSROOT_DIR="$root" QEMU_LD_PREFIX="$root"
 export PKG_CONFIG_LIBDIR="$lib/pkgconfig:$lib/openblas-pthread/pkgconfig"
 export QEMU_SET_ENV="LD_LIBRARY_PATH=$lib:$lib/openblas-pthread"
 tests=$(basename -s .c tests/test_*.c | grep -vx -e test_readme \
-    -e test_structure)
+    -e test_structure -e test_docs -e test_example_mnist -e test_example_flow)
 # shellcheck disable=SC2046,SC2086 # lists of words
 make CC="${CROSS_CC:-$triplet-gcc}" BUILD="$build" CFLAGS="-O2 -g" \
     EXTRA_LIBS="-Wl,-rpath-link,$lib:$root/lib/$triplet" \
@@ -58,5 +61,5 @@ for e in "$build"/examples/[0-9]*[a-z]; do
 done
 ln -sfn ../tests "$build/run/tests"
 # shellcheck disable=SC2086
-CK_DEFAULT_TIMEOUT=0 RILL_RUN="qemu-$cpu" \
+CK_TIMEOUT_MULTIPLIER=30 RILL_RUN="qemu-$cpu" \
     sh tests/run.sh "$build/run/tests" $tests

@@ -85,9 +85,11 @@ void *rill_dataset_load(rill_tape *home, const char *who, const char *path,
     enum { CHUNK = 1 << 16 };
     if (!path)
         return rill_fail(home, "%s: the path is NULL", who);
+    errno = 0; /* zlib sets it for files only, not when memory ran out */
     gzFile f = gzopen(path, "rb");
     if (!f)
-        return rill_fail(home, "%s: %s", path, strerror(errno));
+        return rill_fail(home, "%s: %s", path,
+                         errno ? strerror(errno) : "out of memory");
     char *all = NULL;
     size_t room = 0;
     int got = 0;
