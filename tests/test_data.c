@@ -517,6 +517,50 @@ START_TEST(shuffled)
 }
 END_TEST
 
+static void assert_same_rows(const rill_dataset *a, const rill_dataset *b)
+{
+    int64_t n = rill_dataset_len(a);
+    rill_tensor *x[2], *y[2];
+    ck_assert_int_eq(n, rill_dataset_len(b));
+    ck_assert(rill_dataset_batch(a, tape, 0, n, &x[0], &y[0]));
+    ck_assert(rill_dataset_batch(b, tape, 0, n, &x[1], &y[1]));
+    for (int64_t i = 0; i < n; i++) {
+        ck_assert(rill_at(x[0], 2 * i) == rill_at(x[1], 2 * i));
+        ck_assert(rill_at(x[0], 2 * i + 1) == rill_at(x[1], 2 * i + 1));
+        ck_assert_int_eq(rill_i32(y[0])[i], rill_i32(y[1])[i]);
+    }
+}
+
+/* Shuffled again and again or only now: the generator alone decides; and a
+ * split makes its order the original one, of both parts. */
+START_TEST(shuffles_forget_those_before)
+{
+    rill_dataset *a = counted(50, RILL_F32), *b = counted(50, RILL_F32);
+    rill_rng r = { .seed = 5 };
+    for (int i = 0; i < 3; i++)
+        ck_assert(rill_dataset_shuffle(a, &r));
+    rill_rng s = r;
+    ck_assert(rill_dataset_shuffle(a, &r));
+    ck_assert(rill_dataset_shuffle(b, &s));
+    ck_assert_uint_eq(r.drawn, s.drawn);
+    assert_same_rows(a, b);
+
+    rill_dataset *c = rill_dataset_split(a, 0.4);
+    rill_dataset *e = rill_dataset_split(b, 0.4);
+    rill_dataset *parts[][2] = { { a, b }, { c, e } };
+    for (int k = 0; k < 2; k++) {
+        assert_same_rows(parts[k][0], parts[k][1]);
+        ck_assert(rill_dataset_shuffle(parts[k][0], &r));
+        ck_assert(rill_dataset_shuffle(parts[k][0], &r));
+        s.drawn = r.drawn - (uint64_t)rill_dataset_len(parts[k][0]) + 1;
+        ck_assert(rill_dataset_shuffle(parts[k][1], &s));
+        assert_same_rows(parts[k][0], parts[k][1]);
+        rill_dataset_free(parts[k][0]);
+        rill_dataset_free(parts[k][1]);
+    }
+}
+END_TEST
+
 START_TEST(shuffles_are_fair)
 {
     /* where the last of 3 rows comes to stand: a third each, 5 sigma = 129 */
@@ -697,7 +741,8 @@ int main(void)
         classes_that_are_numbers, classes_that_are_words,
         classes_of_another_set, bad_cells, bad_lines, bad_files,
         bad_label_columns, from_memory, from_refused, no_set, shuffled,
-        shuffles_are_fair, wide_rows_move_whole, split, batches, standardised,
+        shuffles_forget_those_before, shuffles_are_fair,
+        wide_rows_move_whole, split, batches, standardised,
         statistics_refused);
     remove(PATH);
     if (chdir("/") == 0)

@@ -120,8 +120,10 @@ static bool checkpoint_usable(const rill_checkpoint *c)
 
 /* Writes all that c names to a file, replaced as rill_safetensors_write does.
  * Between a reset and the next step, so that nothing is under way; sums of
- * gradients and snapshots are not kept. False, with an error on the set: that
- * function's, a failed optimiser or one of another set. */
+ * gradients and snapshots are not kept. Data are not kept either: where they
+ * are shuffled by c->rng, save between two epochs, before the next shuffle.
+ * False, with an error on the set: that function's, a failed optimiser or one
+ * of another set. */
 bool rill_checkpoint_save(const rill_checkpoint *c, const char *path)
 {
     if (!checkpoint_usable(c))

@@ -2,7 +2,8 @@
  * shuffled, split, and handed out as batches.
  *
  * The rows stand in the order in which batches take them, so a batch is a
- * view and never a copy; shuffling moves the rows themselves.
+ * view and never a copy; shuffling moves the rows themselves, and `order`
+ * remembers where each came from.
  *
  * Whoever makes a set frees it with rill_dataset_free. A constructor returns
  * a set that carries its error, so a program may check only the last one of a
@@ -146,7 +147,8 @@ rill_dataset *rill_dataset_from(const double *x, const int32_t *labels,
 
 /* Cuts the last fraction of the rows off (rounded to a whole number of rows)
  * and returns them as a data set of its own, with the same classes and names.
- * Shuffle first, unless the rows are in random order already. Errors, on the
+ * Shuffle first, unless the rows are in random order already: the order that
+ * they have now is from now on the original one of both sets. Errors, on the
  * new set: d's own, a fraction out of [0, 1]. */
 rill_dataset *rill_dataset_split(rill_dataset *d, double fraction)
 {
@@ -175,6 +177,7 @@ rill_dataset *rill_dataset_split(rill_dataset *d, double fraction)
     part->classes = d->classes;
     part->n = n;
     d->n = rest;
+    d->order = NULL;
     return part;
 }
 
@@ -295,19 +298,44 @@ static void dataset_swap(void *left, void *right, size_t bytes)
     }
 }
 
+static void dataset_swap_rows(rill_dataset *d, int64_t i, int64_t j)
+{
+    int32_t *y = rill_write(d->y);
+    dataset_swap(dataset_row(d, i), dataset_row(d, j), dataset_row_bytes(d));
+    dataset_swap(&y[i], &y[j], sizeof *y);
+    dataset_swap(&d->order[i], &d->order[j], sizeof *d->order);
+}
+
 /* Puts the rows in a random order, each order equally likely (Fisher and
- * Yates; a draw a row from the last to the second). Batches in use change
- * with them. */
+ * Yates; a draw a row from the last to the second). It depends on the
+ * generator and on the set's original order, that in which it was made or
+ * left by a split, and not on the shuffles before: so a run can be taken up
+ * again after any epoch, with a new set and the generator's state (see
+ * rill_checkpoint_save). Batches in use change with the rows. Errors: r is
+ * NULL, out of memory. */
 bool rill_dataset_shuffle(rill_dataset *d, rill_rng *r)
 {
     if (!dataset_ready(d, "dataset_shuffle", r))
         return false;
-    int32_t *y = rill_write(d->y);
-    for (int64_t i = d->n - 1; i > 0; i--) {
-        int64_t j = (int64_t)rill_rng_below(r, (uint64_t)i + 1);
-        dataset_swap(dataset_row(d, i), dataset_row(d, j),
-                     dataset_row_bytes(d));
-        dataset_swap(&y[i], &y[j], sizeof *y);
+    if (!d->order) {
+        d->order = rill_tape_alloc(d->home,
+                                   2 * (size_t)d->n * sizeof *d->order);
+        for (int64_t i = 0; d->order && i < d->n; i++)
+            d->order[i] = i;
+    }
+    if (!d->order)
+        return false;
+    int64_t *from = d->order + d->n; /* where each place's row stands now */
+    for (int64_t i = 0; i < d->n; i++)
+        from[d->order[i]] = i;
+    for (int64_t i = d->n - 1; i > 0; i--)
+        dataset_swap(&from[i], &from[rill_rng_below(r, (uint64_t)i + 1)],
+                     sizeof *from);
+    for (int64_t i = 0; i < d->n; i++) {
+        int64_t j = from[i];
+        while (j < i) /* it made room for another one, which came from there */
+            j = from[j];
+        dataset_swap_rows(d, i, j);
     }
     return true;
 }

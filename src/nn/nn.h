@@ -208,6 +208,7 @@ bool rill_dataset_statistics(rill_dataset *d, double *mean, double *std);
 bool rill_dataset_standardise(rill_dataset *d, const double *mean,
                               const double *std); /* (x - mean) / std */
 bool rill_dataset_shuffle(rill_dataset *d, rill_rng *r);
+              /* the same r, the same order, whatever it was before */
 rill_dataset *rill_dataset_split(rill_dataset *d, double fraction);
               /* cuts that share off the end: a data set of its own */
 int64_t rill_dataset_batches(const rill_dataset *d, int64_t batch_size);

@@ -61,6 +61,8 @@ struct rill_dataset {
     int classes;
     const char **class_names;   /* sorted, numbers by value and first */
     const char **feature_names; /* NULL: the columns have none */
+    int64_t *order; /* the original row at each place, then as many to work
+                       with; NULL: never shuffled */
 };
 
 /* A set without rows, with this error unless it is NULL. */
