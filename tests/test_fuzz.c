@@ -8,12 +8,16 @@
 
 int fuzz_safetensors(const uint8_t *bytes, size_t n);
 int fuzz_csv(const uint8_t *bytes, size_t n);
+int fuzz_idx(const uint8_t *bytes, size_t n);
 int fuzz_ops(const uint8_t *bytes, size_t n);
 #define LLVMFuzzerTestOneInput fuzz_safetensors
 #include "fuzz/safetensors.c"
 #undef LLVMFuzzerTestOneInput
 #define LLVMFuzzerTestOneInput fuzz_csv
 #include "fuzz/csv.c"
+#undef LLVMFuzzerTestOneInput
+#define LLVMFuzzerTestOneInput fuzz_idx
+#include "fuzz/idx.c"
 #undef LLVMFuzzerTestOneInput
 #define LLVMFuzzerTestOneInput fuzz_ops
 #include "fuzz/ops.c"
@@ -54,6 +58,12 @@ START_TEST(csv)
 }
 END_TEST
 
+START_TEST(idx)
+{
+    replay(fuzz_idx, "idx");
+}
+END_TEST
+
 START_TEST(ops)
 {
     replay(fuzz_ops, "ops");
@@ -62,5 +72,5 @@ END_TEST
 
 int main(void)
 {
-    return HARNESS_RUN("fuzz", safetensors, csv, ops);
+    return HARNESS_RUN("fuzz", safetensors, csv, idx, ops);
 }
