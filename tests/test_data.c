@@ -238,6 +238,50 @@ START_TEST(label_columns)
 }
 END_TEST
 
+START_TEST(without_a_label)
+{
+    rill_tensor *x, *y;
+    rill_rng r = { .seed = 1 };
+    int64_t count = 7;
+    rill_csv_opts bare = { .no_label = true, .header = true };
+    rill_dataset *d = read_text("a,b\n1,2\n3,4\n5,6\n7,8\n", &bare);
+    ck_assert_pstr_eq(rill_dataset_error(d), NULL);
+    ck_assert_pstr_eq(rill_dataset_feature_name(d, 1), "b");
+    ck_assert_int_eq(rill_dataset_classes(d), 0);
+    ck_assert(rill_dataset_class_counts(d, &count));
+    ck_assert_int_eq(count, 7);
+    ck_assert(rill_dataset_batch(d, tape, 1, 3, &x, &y));
+    assert_tensor(x, RILL_SHAPE(1, 2), (double[]){ 7, 8 }, 0);
+    ck_assert_ptr_null(y);
+    ASSERT_REFUSED(rill_cross_entropy(tape, x, y, NULL),
+                   "cross_entropy: target is NULL");
+    rill_dataset *part = rill_dataset_split(d, 0.5);
+    ck_assert(rill_dataset_shuffle(part, &r));
+    ck_assert(rill_dataset_batch(part, tape, 0, 2, &x, &y));
+    ck_assert_double_eq(rill_at(x, 0) + rill_at(x, 2), 12);
+    ck_assert_ptr_null(y);
+    rill_dataset_free(part);
+
+    bare = (rill_csv_opts){ .no_label = true, .like = d };
+    assert_refused("1,2,3\n", &bare, "data.csv: number of columns is 3: 2 for "
+                                     "features wanted");
+    assert_refused("1,2\n3\n", &bare,
+                   "data.csv:2: number of cells is 1, not 2");
+    bare.no_label = false;
+    assert_refused("1,2,a\n", &bare,
+                   "data.csv:1:3: \"a\" is not one of the known classes");
+    rill_dataset_free(d);
+    bare = (rill_csv_opts){ .no_label = true };
+    d = read_text("1\n2\n", &bare);
+    ck_assert(rill_dataset_batch(d, tape, 0, 2, &x, &y));
+    assert_tensor(x, RILL_SHAPE(2, 1), (double[]){ 1, 2 }, 0);
+    rill_dataset_free(d);
+    bare.label = "0";
+    assert_refused("1,2\n", &bare,
+                   "dataset_csv: label is \"0\", but no_label is set");
+}
+END_TEST
+
 START_TEST(classes_that_are_numbers)
 {
     /* a class is its text: 9.0 is another one than 9 */
@@ -738,7 +782,7 @@ int main(void)
     int status = HARNESS_RUN(
         "data", decimals, ways_to_write_the_same_rows, quotes, separators,
         more_than_a_buffer, gzipped, any_locale, names, label_columns,
-        classes_that_are_numbers, classes_that_are_words,
+        without_a_label, classes_that_are_numbers, classes_that_are_words,
         classes_of_another_set, bad_cells, bad_lines, bad_files,
         bad_label_columns, from_memory, from_refused, no_set, shuffled,
         shuffles_forget_those_before, shuffles_are_fair,

@@ -26,7 +26,8 @@ typedef struct {
     char *text, *at; /* the whole file, and what is not yet read */
     int64_t line;    /* at `at` */
     csv_cell *cells; /* of the last record */
-    int n_cells, cap_cells, columns, label;
+    int n_cells, cap_cells, columns, features;
+    int label;           /* its column, or -1 */
     const char **labels; /* of each row */
 } csv;
 
@@ -131,22 +132,23 @@ static bool csv_columns(csv *c)
     if (!csv_record(c))
         return rill_fail(c->home, "%s: the file is empty", c->path);
     c->columns = c->n_cells;
-    int64_t features = c->columns - 1;
+    c->features = c->columns - !c->opts.no_label;
     int64_t wanted = like ? rill_dataset_features(like) : 1;
-    if (like ? features != wanted : features < wanted)
-        return rill_fail(c->home, "%s: number of columns is %d: a label and %"
-                         PRId64 " for features wanted", c->path, c->columns,
-                         wanted);
-    if (!csv_label_column(c))
+    if (like ? c->features != wanted : c->features < wanted)
+        return rill_fail(c->home, "%s: number of columns is %d: %s%" PRId64
+                         " for features wanted", c->path, c->columns,
+                         c->opts.no_label ? "" : "a label and ", wanted);
+    c->label = -1;
+    if (!c->opts.no_label && !csv_label_column(c))
         return false;
     if (!c->opts.header)
         return true;
-    const char **names = rill_tape_alloc(c->home, (size_t)features *
+    const char **names = rill_tape_alloc(c->home, (size_t)c->features *
                                                       sizeof *names);
     for (int i = 0, f = 0; names && i < c->columns; i++)
         if (i != c->label)
             names[f++] = c->cells[i].text;
-    c->d->feature_names = rill_dataset_names(c->home, names, features);
+    c->d->feature_names = rill_dataset_names(c->home, names, c->features);
     return c->d->feature_names;
 }
 
@@ -180,7 +182,7 @@ static bool csv_row(csv *c)
         return rill_fail(c->home, "%s:%" PRId64 ": number of cells is %d, not "
                          "%d", c->path, c->cells[0].line, c->n_cells,
                          c->columns);
-    int64_t to = c->d->n * (c->columns - 1);
+    int64_t to = c->d->n * c->features;
     for (int i = 0; i < c->columns; i++) {
         if (i == c->label)
             continue;
@@ -190,6 +192,8 @@ static bool csv_row(csv *c)
                               "is not a finite number" :
                               "is not a number: is this line a header?");
     }
+    if (c->opts.no_label)
+        return ++c->d->n;
     const csv_cell *label = &c->cells[c->label];
     const rill_dataset *like = c->opts.like;
     if (!*label->text)
@@ -206,7 +210,7 @@ static bool csv_rows(csv *c, rill_dtype dtype)
     for (const char *s = c->at; (s = strchr(s, '\n')); s++)
         room++;
     c->labels = rill_tape_alloc(c->home, (size_t)room * sizeof *c->labels);
-    c->d->x = rill_empty(c->home, dtype, RILL_SHAPE(room, c->columns - 1));
+    c->d->x = rill_empty(c->home, dtype, RILL_SHAPE(room, c->features));
     bool more = c->d->x && (!c->opts.header || csv_record(c));
     while (more)
         more = csv_row(c) && csv_record(c);
@@ -218,6 +222,8 @@ static bool csv_rows(csv *c, rill_dtype dtype)
 /* Turns labels into numbers of classes: like's classes, or all there are. */
 static bool csv_classes(csv *c)
 {
+    if (c->opts.no_label)
+        return (c->d->class_names = rill_dataset_names(c->home, NULL, 0));
     const rill_dataset *like = c->opts.like;
     int64_t n = like ? like->classes : c->d->n;
     const char **names = rill_tape_alloc(c->home, (size_t)n * sizeof *names);
@@ -247,7 +253,8 @@ static bool csv_classes(csv *c)
  * count. Lines end in LF or CR LF. A number is decimal, with a point, in every
  * locale. Classes are words or numbers; their indices are in sorted order,
  * numbers by value and before words. opts->like is a set, say the training
- * part, that gives classes and number of features instead. opts may be NULL.
+ * part, that gives classes and number of features instead. With no_label
+ * every column is a feature, and like gives no classes. opts may be NULL.
  *
  * Errors, those of a cell with file, line and column: a file that cannot be
  * read or holds no row or a zero byte; a label column that is not there; rows
@@ -264,6 +271,11 @@ rill_dataset *rill_dataset_csv(const char *path, rill_dtype dtype,
         return c.d;
     c.home = c.d->home;
     c.path = path;
+    if (c.opts.no_label && c.opts.label) {
+        rill_fail(c.home, "dataset_csv: label is \"%s\", but no_label is set",
+                  c.opts.label);
+        return c.d;
+    }
     if (!c.opts.separator)
         c.opts.separator = ',';
     locale_t plain = newlocale(LC_ALL_MASK, "C", (locale_t)0);

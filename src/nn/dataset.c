@@ -168,8 +168,9 @@ rill_dataset *rill_dataset_split(rill_dataset *d, double fraction)
     if (d->feature_names)
         part->feature_names = rill_dataset_names(part->home, d->feature_names,
                                                  features);
-    part->y = rill_copy(part->home, rill_i32(d->y) + rest, RILL_I32,
-                        RILL_SHAPE(n));
+    if (d->y)
+        part->y = rill_copy(part->home, rill_i32(d->y) + rest, RILL_I32,
+                            RILL_SHAPE(n));
     part->x = rill_copy(part->home, dataset_row(d, rest), dtype,
                         RILL_SHAPE(n, features));
     if (rill_dataset_error(part))
@@ -244,7 +245,7 @@ bool rill_dataset_class_counts(const rill_dataset *d, int64_t *counts)
     if (rill_dataset_error(d) || !counts)
         return false;
     memset(counts, 0, (size_t)d->classes * sizeof *counts);
-    for (int64_t i = 0; i < d->n; i++)
+    for (int64_t i = 0; d->y && i < d->n; i++)
         counts[rill_i32(d->y)[i]]++;
     return true;
 }
@@ -302,7 +303,8 @@ static void dataset_swap_rows(rill_dataset *d, int64_t i, int64_t j)
 {
     int32_t *y = rill_write(d->y);
     dataset_swap(dataset_row(d, i), dataset_row(d, j), dataset_row_bytes(d));
-    dataset_swap(&y[i], &y[j], sizeof *y);
+    if (y)
+        dataset_swap(&y[i], &y[j], sizeof *y);
     dataset_swap(&d->order[i], &d->order[j], sizeof *d->order);
 }
 
@@ -351,8 +353,9 @@ int64_t rill_dataset_batches(const rill_dataset *d, int64_t batch_size)
 
 /* Sets *x to the rows [B, F] and *y to the labels [B] of batch i, as views on
  * tape t: nothing is copied, so until t is reset the set must neither change
- * nor go. B is batch_size, less in the last batch. Errors, all on t: x or y is
- * NULL, the set's own, no such batch (*x and *y are NULL then). */
+ * nor go. B is batch_size, less in the last batch; *y is NULL where the set
+ * has no labels. Errors, all on t: x or y is NULL, the set's own, no such
+ * batch (*x and *y are NULL then). */
 bool rill_dataset_batch(const rill_dataset *d, rill_tape *t, int64_t i,
                         int64_t batch_size, rill_tensor **x, rill_tensor **y)
 {
@@ -368,7 +371,8 @@ bool rill_dataset_batch(const rill_dataset *d, rill_tape *t, int64_t i,
                          batches);
     int64_t first = i * batch_size;
     int64_t n = i < batches - 1 ? batch_size : d->n - first;
-    *y = rill_view(t, rill_i32(d->y) + first, RILL_I32, RILL_SHAPE(n));
+    if (d->y)
+        *y = rill_view(t, rill_i32(d->y) + first, RILL_I32, RILL_SHAPE(n));
     *x = rill_view(t, dataset_row(d, first), rill_dtype_of(d->x),
                    RILL_SHAPE(n, rill_dim(d->x, 1)));
     return *x;

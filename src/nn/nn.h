@@ -177,13 +177,15 @@ double rill_lr_one_cycle(double lr_max, int64_t step, int64_t steps,
 
 /* ---- data --------------------------------------------------------------- */
 
-/* Rows [N, F] and their int32 labels [N]. */
+/* Rows [N, F] and their int32 labels [N]; a set without labels has no
+ * classes, and its batches' labels are NULL. */
 typedef struct rill_dataset rill_dataset;
 
 typedef struct {
     bool header;           /* the first line names the columns */
     const char *label;     /* a column's name, or its number from 0, or from
                               -1 backwards; NULL: the last one */
+    bool no_label;         /* there is none: every column is a feature */
     char separator;        /* 0: ',' */
     const rill_dataset *like; /* the same classes in the same order; or NULL */
 } rill_csv_opts;

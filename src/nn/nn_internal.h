@@ -56,7 +56,8 @@ bool rill_params_take(rill_params *p, const rill_safetensors *f,
 
 struct rill_dataset {
     rill_tape *home;
-    rill_tensor *x, *y; /* rows [n or more, features] and int32 labels */
+    rill_tensor *x, *y; /* rows [n or more, features] and int32 labels, or
+                           NULL */
     int64_t n;
     int classes;
     const char **class_names;   /* sorted, numbers by value and first */

@@ -12,7 +12,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
         path, options & 1 ? RILL_F64 : RILL_F32,
         &(rill_csv_opts){ .header = options & 2,
                           .separator = options & 4 ? ';' : 0,
-                          .label = labels[options >> 3 & 3] });
+                          .label = labels[options >> 3 & 3],
+                          .no_label = options & 32 });
     rill_tape *t = rill_tape_new(NULL);
     rill_tensor *x, *y;
     if (!rill_dataset_error(d) &&
