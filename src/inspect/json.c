@@ -58,27 +58,22 @@ void rill_json_integer(rill_json *j, int64_t v)
     json_bytes(j, at, (size_t)(end - at));
 }
 
-/* digits (no zero at the end) times ten to the power of `ten`, the first of
- * them before the point. */
-static void json_decimal(rill_json *j, const char *digits, int n, int ten)
+/* Writes n digits, the first at ten to the power of `ten`; returns the end.
+ * Far from 1 the point follows the first, and the caller adds the power. */
+static char *json_decimal(char *to, const char *digits, int n, int ten,
+                          bool plain)
 {
-    bool plain = ten >= -5 && ten < 15;
-    int before = plain ? ten + 1 : 1; /* digits before the point */
-    if (before <= 0)
-        json_bytes(j, "0.00000", (size_t)(2 - before));
-    else
-        json_bytes(j, digits, (size_t)(n < before ? n : before));
-    for (int i = n; i < before; i++)
-        json_bytes(j, "0", 1);
-    if (before > 0 && n > before)
-        json_bytes(j, ".", 1);
-    if (n > before)
-        json_bytes(j, digits + (before > 0 ? before : 0),
-                   (size_t)(before > 0 ? n - before : n));
-    if (!plain) {
-        json_bytes(j, "e", 1);
-        rill_json_integer(j, ten);
+    int point = plain ? ten + 1 : 1; /* digits before it */
+    if (point <= 0) {
+        *to++ = '0';
+        *to++ = '.';
     }
+    for (int i = point < 0 ? point : 0; i < n || i < point; i++) {
+        if (i == point && i > 0)
+            *to++ = '.';
+        *to++ = i >= 0 && i < n ? digits[i] : '0';
+    }
+    return to;
 }
 
 /* x times ten to the power of n: for small n rounded once. */
@@ -100,20 +95,25 @@ void rill_json_number(rill_json *j, double v)
         rill_json_raw(j, "null");
         return;
     }
-    if (v < 0)
-        json_bytes(j, "-", 1);
     double x = fabs(v);
     int ten = x > 0 ? (int)floor(log10(x)) : 0;
-    uint64_t digits = (uint64_t)(json_scaled(x, 5 - ten) + 0.5);
-    if (digits >= 10 * LEAST) { /* 999999.7, or log10 was rounded */
-        digits /= 10;
+    uint64_t six = (uint64_t)(json_scaled(x, 5 - ten) + 0.5);
+    if (six >= 10 * LEAST) { /* 999999.7, or log10 was rounded */
+        six /= 10;
         ten++;
     }
-    while (digits && digits % 10 == 0)
-        digits /= 10;
-    char text[DIGITS], *end = text + sizeof text;
-    const char *at = json_digits(end, digits);
-    json_decimal(j, at, (int)(end - at), ten);
+    while (six && six % 10 == 0)
+        six /= 10;
+    char digits[DIGITS], text[2 * DIGITS] = "-";
+    char *end = digits + sizeof digits, *first = json_digits(end, six);
+    bool plain = ten >= -5 && ten < 15;
+    char *to = json_decimal(text + (v < 0), first, (int)(end - first), ten,
+                            plain);
+    json_bytes(j, text, (size_t)(to - text));
+    if (!plain) {
+        json_bytes(j, "e", 1);
+        rill_json_integer(j, ten);
+    }
 }
 
 void rill_json_numbers(rill_json *j, const double *v, int64_t n)

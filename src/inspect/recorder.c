@@ -13,7 +13,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { RING_BYTES = 8 << 20, MOST_SLOTS = 64 };
+enum { RING_BYTES = 8 << 20, MOST_SLOTS = 128 };
 
 /* Histograms, activations and noise cost more than all else and change
  * slowly. Where almost every step is recorded they are measured once in

@@ -260,7 +260,7 @@ static void log_step(rill_recorder *r, const rill_snapshot *s)
 static void *log_writer(void *recorder)
 {
     rill_recorder *r = recorder;
-    const struct timespec rest = { .tv_nsec = 300000 };
+    const struct timespec rest = { .tv_nsec = 1000000 };
     double flushed = rill_recorder_seconds();
     for (bool closing = false; !closing;) {
         closing = atomic_load(&r->closing); /* before the last look */
