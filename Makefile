@@ -170,7 +170,7 @@ test-browser: examples $(BUILD)/tests/browser/report $(BUILD)/tests/test_graph
 lint:
 	@for cc in gcc clang; do for f in $(SOURCES) $(wildcard examples/*.c) \
 	    $(wildcard tests/*.c tests/browser/*.c); do \
-	    $$cc -fsyntax-only $(filter-out -MMD -MP,$(FLAGS)) -Werror -Isrc \
+	    $$cc -fsyntax-only $(filter-out -MMD -MP -fexcess-precision=fast,$(FLAGS)) -Werror -Isrc \
 	        $(BLAS_CFLAGS) $$f || exit 1; done; done
 	@cppcheck --quiet --error-exitcode=1 --std=c11 -Isrc --inline-suppr \
 	    --enable=warning,portability --suppressions-list=tests/cppcheck.txt \

@@ -97,7 +97,7 @@ def step_line(step, steps, depth, shrink, burst):
 
 
 def write(path, title, steps=300, depth=8, shrink=0.8, burst=None, names=(),
-          details=25):
+          details=25, apart=1):
     nodes = graph(depth, names)
     points = [[1.2 * math.cos(2 * math.pi * (k % CLASSES + 0.5) / CLASSES) +
                0.3 * math.cos(k), 1.2 * math.sin(2 * math.pi * (
@@ -114,6 +114,8 @@ def write(path, title, steps=300, depth=8, shrink=0.8, burst=None, names=(),
         put(type='points', x=points, labels=[k % CLASSES for k in range(100)])
         for step in range(steps):
             line = step_line(step, steps, depth, shrink, burst)
+            if step % apart:
+                line.update(histogram=None, activations=None, noise=None)
             put(**line)
             if step % details == 0 or step == steps - 1:
                 grad, layer = line['grad'], line['layers']['grad']

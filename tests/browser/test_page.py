@@ -266,6 +266,17 @@ class Page(unittest.TestCase):
             chart, chart.size['width'] // 2 - 30, 0).perform()
         self.assertIn('not finite', self.tip())
 
+    def test_what_is_measured_now_and_then(self):
+        self.open_one(apart=25)
+        histogram = self.charts('histogram')[0]
+        for step, seen in (0, 0), (24, 0), (25, 25), (60, 50):
+            self.js('const s = document.getElementById("slider");'
+                    's.value = %d; s.dispatchEvent(new Event("input"))' % step)
+            self.assertIn('256 entries, step %d' % seen, self.js(
+                'return arguments[0].parentNode.innerText', histogram))
+        for kind in 'histogram', 'activations', 'noise':
+            self.assertGreater(self.js(COLOURS, self.charts(kind)[0]), 12)
+
     def test_rows_sample_and_log_axis(self):
         self.open_one()
         heat = self.charts('heat')[0].size['height']
