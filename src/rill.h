@@ -24,6 +24,10 @@
  * parameter set, an optimiser and a data set keep their own first error in
  * the same way. rill never prints of itself, never aborts, never exits.
  *
+ * LOOKING ON. Every node keeps its value and, after rill_backward, its
+ * gradient: inspect.h prints them, draws them, explains them, stops at the
+ * first NaN, and records a whole run. It changes nothing.
+ *
  * OPTIONS are structs whose all-zero value is the default, passed by pointer;
  * NULL is the default too.
  *
