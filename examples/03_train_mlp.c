@@ -28,7 +28,7 @@ enum { CONSTANT, COSINE, STEP, EXPONENTIAL, WARMUP, ONE_CYCLE };
 enum { MAX_WIDTHS = 16 };
 
 static struct {
-    const char *csv, *test, *label, *log, *report;
+    const char *csv, *test, *label, *log, *report, *save;
     bool header;
     int activation, optimiser, schedule, balanced, dtype; /* choices */
     long epochs, batch, patience, seed, threads;
@@ -87,6 +87,8 @@ static const struct {
       "records the run: JSON lines, as docs/log.md has them" },
     { "report", TEXT, &set.report, NULL, "FILE",
       "makes a page of the run, of the log FILE.jsonl or that of --log" },
+    { "save", TEXT, &set.save, NULL, "FILE",
+      "where the network goes, in safetensors, for 07_predict" },
 };
 enum { N_OPTIONS = sizeof options / sizeof *options };
 
@@ -227,6 +229,7 @@ static void take_all(int argc, char **argv)
 
 typedef struct {
     rill_dataset *learn, *validation, *test;
+    double *mean, *std; /* what was taken off each feature, and its unit */
 } parts;
 
 /* Points along five arms that wind once around the origin, each off its arm
@@ -249,19 +252,22 @@ static rill_dataset *spirals(rill_rng *r)
 }
 
 /* Brings every feature to mean 0 and deviation 1, as measured on the part to
- * learn from: the other two are to be rows never seen. */
-static void standardise(const parts *d)
+ * learn from: the other two are to be rows never seen. The spirals stay. */
+static void standardise(parts *d)
 {
     int64_t features = rill_dataset_features(d->learn);
-    double *mean = calloc(2 * (size_t)features, sizeof *mean);
-    if (!mean)
+    d->mean = calloc(2 * (size_t)features, sizeof *d->mean);
+    if (!d->mean)
         stop(1, "out of memory");
-    double *std = mean + features;
-    rill_dataset_statistics(d->learn, mean, std);
-    rill_dataset_standardise(d->learn, mean, std);
-    rill_dataset_standardise(d->validation, mean, std);
-    rill_dataset_standardise(d->test, mean, std);
-    free(mean);
+    d->std = d->mean + features;
+    if (set.csv)
+        rill_dataset_statistics(d->learn, d->mean, d->std);
+    for (int64_t f = 0; f < features; f++)
+        if (d->std[f] == 0) /* all rows have the same */
+            d->std[f] = 1;
+    rill_dataset_standardise(d->learn, d->mean, d->std);
+    rill_dataset_standardise(d->validation, d->mean, d->std);
+    rill_dataset_standardise(d->test, d->mean, d->std);
 }
 
 static parts load(rill_rng *r)
@@ -288,8 +294,7 @@ static parts load(rill_rng *r)
     if (classes > (n[0] + n[1] + n[2]) / 2)
         stop(1, "%s: %d classes in %d rows: is this the label's column?",
              set.csv, classes, n[0] + n[1] + n[2]);
-    if (set.csv)
-        standardise(&d);
+    standardise(&d);
     printf("%s: %d features, %d classes\n"
            "%d rows to learn from, %d to validate with, %d to test on\n\n",
            set.csv ? set.csv : "five spiral arms",
@@ -308,6 +313,14 @@ typedef struct {
     rill_tensor *weights; /* of the classes; NULL: all 1 */
     rill_recorder *recorder; /* of the run; NULL: it is not recorded */
 } model;
+
+static const struct {
+    const char *name;
+    rill_activation *apply;
+} activations[] = { { "sigmoid", rill_sigmoid }, { "tanh", rill_tanh },
+                    { "relu", rill_relu },       { "gelu", rill_gelu },
+                    { "silu", rill_silu },       { "softplus", rill_softplus }
+};
 
 static rill_optim *new_optimiser(rill_params *net)
 {
@@ -360,18 +373,15 @@ static rill_tensor *balance(rill_tape *kept, const rill_dataset *d)
 
 static model build(const rill_dataset *learn, uint64_t seed)
 {
-    static rill_activation *const activations[] = {
-        rill_sigmoid, rill_tanh, rill_relu,
-        rill_gelu,    rill_silu, rill_softplus
-    };
     const rill_tape_opts opts = { .on_error = rill_die };
     model m = { .tape = rill_tape_new(&opts), .kept = rill_tape_new(&opts),
                 .net = rill_params_new(set.dtype, seed) };
     set.widths[0] = rill_dataset_features(learn);
     set.widths[set.n_widths - 1] = rill_dataset_classes(learn);
-    m.mlp = rill_nn_mlp_new(m.net, "mlp", set.widths, set.n_widths,
-                            &(rill_nn_mlp_opts){
-                                .activation = activations[set.activation] });
+    m.mlp = rill_nn_mlp_new(
+        m.net, "mlp", set.widths, set.n_widths,
+        &(rill_nn_mlp_opts){ .activation =
+                                 activations[set.activation].apply });
     m.optimiser = new_optimiser(m.net);
     if (!m.tape || !m.kept || !m.optimiser || rill_params_error(m.net))
         stop(1, "the network: %s", m.net && rill_params_error(m.net) ?
@@ -605,6 +615,54 @@ static void report(model *m, const rill_dataset *test)
     printf("\ntest accuracy %.4f\n", accuracy);
 }
 
+/* "name.i" */
+static char *numbered(rill_tape *kept, const char *name, int64_t i)
+{
+    size_t size = strlen(name) + sizeof ".-9223372036854775808";
+    char *text = rill_tape_alloc(kept, size);
+    snprintf(text, size, "%s.%d", name, (int)i);
+    return text;
+}
+
+/* The numbers with blanks between them; they read back the same. */
+static char *listed(rill_tape *kept, const double *x, int64_t n)
+{
+    enum { LONGEST = sizeof " -1.2345678901234567e-308" };
+    char *text = rill_tape_alloc(kept, (size_t)n * LONGEST), *end = text;
+    for (int64_t i = 0; i < n; i++)
+        end += sprintf(end, "%s%.17g", i ? " " : "", x[i]);
+    return text;
+}
+
+/* Writes the parameters and, as metadata, all else that it takes to rebuild
+ * the network and use it, as 07_predict does. Each name is an entry of its
+ * own, "class.0", "column.0" and so on: it may hold any character. */
+static void save(const model *m, const parts *d)
+{
+    int64_t features = rill_dataset_features(d->learn);
+    int classes = rill_dataset_classes(d->learn);
+    double widths_of[MAX_WIDTHS];
+    for (int i = 0; i < set.n_widths; i++)
+        widths_of[i] = (double)set.widths[i];
+    rill_metadata *all = rill_tape_alloc(
+        m->kept, (size_t)(6 + classes + features) * sizeof *all), *to = all;
+    *to++ = (rill_metadata){ "dtype", set.dtype ? "float64" : "float32" };
+    *to++ = (rill_metadata){ "activation", activations[set.activation].name };
+    *to++ = (rill_metadata){ "widths", listed(m->kept, widths_of,
+                                              set.n_widths) };
+    *to++ = (rill_metadata){ "mean", listed(m->kept, d->mean, features) };
+    *to++ = (rill_metadata){ "std", listed(m->kept, d->std, features) };
+    for (int c = 0; c < classes; c++)
+        *to++ = (rill_metadata){ numbered(m->kept, "class", c),
+                                 rill_dataset_class_name(d->learn, c) };
+    for (int64_t f = 0; set.header && f < features; f++)
+        *to++ = (rill_metadata){ numbered(m->kept, "column", f),
+                                 rill_dataset_feature_name(d->learn, f) };
+    *to = (rill_metadata){ NULL, NULL };
+    if (!rill_params_save(m->net, set.save, all))
+        stop(1, "%s", rill_params_error(m->net));
+}
+
 int main(int argc, char **argv)
 {
     terminal = isatty(STDOUT_FILENO);
@@ -616,6 +674,8 @@ int main(int argc, char **argv)
     model m = build(d.learn, rill_rng_next(&r));
     train(&m, &d, &r);
     report(&m, d.test);
+    if (set.save)
+        save(&m, &d);
     end_recorder(&m);
     rill_tape_free(m.tape);
     rill_tape_free(m.kept);
@@ -624,5 +684,6 @@ int main(int argc, char **argv)
     rill_dataset_free(d.learn);
     rill_dataset_free(d.validation);
     rill_dataset_free(d.test);
+    free(d.mean);
     return 0;
 }

@@ -442,7 +442,7 @@ START_TEST(help)
         "--schedule constant|cosine|step|exponential|warmup|one-cycle\n",
         "--label-smoothing SHARE\n", "--class-weights none|balanced\n",
         "--dtype float32|float64\n", "--seed N\n", "--threads N\n",
-        "--log FILE\n", "--report FILE\n",
+        "--log FILE\n", "--report FILE\n", "--save FILE\n",
     };
     for (size_t i = 0; i < sizeof shown / sizeof *shown; i++)
         ck_assert_msg(strstr(out, shown[i]) != NULL, "no %s", shown[i]);
