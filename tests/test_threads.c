@@ -73,16 +73,16 @@ END_TEST
 
 START_TEST(loops_are_the_same_bits)
 {
-    enum { ROWS = 1023, COLUMNS = 517 };
-    int32_t y[ROWS];
-    for (int i = 0; i < ROWS; i++)
+    enum { LINES = 1023, COLUMNS = 517 };
+    int32_t y[LINES];
+    for (int i = 0; i < LINES; i++)
         y[i] = i * 7 % COLUMNS;
-    float *kept = malloc(sizeof(float) * ROWS * COLUMNS);
+    float *kept = malloc(sizeof(float) * LINES * COLUMNS);
     for (int i = 0; i < COUNTS; i++) {
         rill_set_threads(counts[i]);
         rill_tensor *x = rill_watch(
-            tape, normal(5, RILL_F32, RILL_SHAPE(ROWS, COLUMNS)));
-        rill_tensor *t = rill_view(tape, y, RILL_I32, RILL_SHAPE(ROWS));
+            tape, normal(5, RILL_F32, RILL_SHAPE(LINES, COLUMNS)));
+        rill_tensor *t = rill_view(tape, y, RILL_I32, RILL_SHAPE(LINES));
         rill_tensor *p = rill_softmax(tape, rill_sigmoid(tape, x), 1);
         rill_tensor *loss = rill_add(
             tape, rill_cross_entropy(tape, x, t, NULL),
@@ -97,73 +97,123 @@ END_TEST
 
 /* ---- a whole training --------------------------------------------------- */
 
-enum { BATCH = 96, IN = 300, HIDDEN = 200, CLASSES = 10, STEPS = 5 };
+/* Large enough that products and loops are cut, in a ragged last batch too. */
+enum { ROWS = 450, IN = 300, HIDDEN = 200, CLASSES = 10, BATCH = 192,
+       EPOCHS = 4 };
 
-static void train(rill_tape *t, rill_params *net, float *weights)
+/* Random rows of CLASSES classes. */
+static rill_dataset *data(rill_rng *r)
 {
+    int32_t y[ROWS];
+    double *x = malloc(sizeof *x * ROWS * IN);
+    for (int i = 0; i < ROWS * IN; i++)
+        x[i] = rill_rng_normal(r);
+    for (int i = 0; i < ROWS; i++)
+        y[i] = i % CLASSES;
+    rill_dataset *d = rill_dataset_from(x, y, ROWS, IN, CLASSES, RILL_F32);
+    free(x);
+    return d;
+}
+
+/* All of a set's numbers, which the caller frees. */
+static float *weights_of(const rill_params *net)
+{
+    float *all = malloc(sizeof *all * (size_t)rill_params_count(net));
+    float *to = all;
+    for (int i = 0; i < rill_params_len(net); i++) {
+        const rill_tensor *w = rill_params_at(net, i);
+        memcpy(to, rill_data(w), bytes_of(w));
+        to += rill_numel(w);
+    }
+    return all;
+}
+
+typedef struct {
+    uint64_t seed;
+    float *weights; /* after the last epoch; NULL after an error */
+    size_t size;    /* of them, in bytes */
+} training;
+
+static void *train(void *context)
+{
+    training *w = context;
+    rill_rng r = { .seed = w->seed };
+    rill_dataset *d = data(&r);
+    rill_params *net = rill_params_new(RILL_F32, w->seed);
     rill_nn_mlp mlp = rill_nn_mlp_new(
         net, "mlp", (int64_t[]){ IN, HIDDEN, HIDDEN, CLASSES }, 4,
-        &(rill_nn_mlp_opts){ .activation = rill_relu, .dropout = 0.1 });
-    rill_optim *opt = rill_adamw_new(net, &(rill_adamw_opts){ .lr = 1e-2 });
-    rill_rng r = { .seed = 9 };
-    rill_tape_train(t, true);
-    for (int step = 0; step < STEPS; step++) {
-        rill_tensor *x = rill_normal(t, &r, 0, 1, RILL_F32,
-                                     RILL_SHAPE(BATCH, IN));
-        rill_tensor *y = rill_empty(t, RILL_I32, RILL_SHAPE(BATCH));
-        for (int i = 0; i < BATCH; i++)
-            ((int32_t *)rill_write(y))[i] = i % CLASSES;
-        rill_tensor *z = rill_nn_mlp_apply(t, &mlp, x);
-        rill_backward(t, rill_cross_entropy(t, z, y, NULL), NULL);
-        rill_optim_step(opt, t);
-        rill_tape_reset(t);
-    }
-    if (!rill_error(t))
-        memcpy(weights, rill_data(rill_params_at(net, 0)),
-               sizeof(float) * IN * HIDDEN);
-    rill_optim_free(opt);
-}
-
-static float kept[IN * HIDDEN], again[4][IN * HIDDEN];
-
-START_TEST(a_training_is_the_same_bits)
-{
-    for (int i = 0; i < COUNTS; i++) {
-        rill_params *net = rill_params_new(RILL_F32, 7);
-        rill_tape *t = rill_tape_new(NULL);
-        rill_set_threads(counts[i]);
-        train(t, net, i ? again[0] : kept);
-        ck_assert_pstr_eq(rill_error(t), NULL);
-        if (i)
-            ck_assert_mem_eq(kept, again[0], sizeof kept);
-        rill_tape_free(t);
-        rill_params_free(net);
-    }
-}
-END_TEST
-
-static void *train_alone(void *weights)
-{
-    rill_params *net = rill_params_new(RILL_F32, 7);
+        &(rill_nn_mlp_opts){ .activation = rill_relu, .dropout = 0.1,
+                             .layer_norm = true });
+    rill_optim *opt = rill_adamw_new(net, &(rill_adamw_opts){ .lr = 1e-3 });
     rill_tape *t = rill_tape_new(NULL);
-    train(t, net, weights);
+    rill_tape_train(t, true);
+    bool ok = true;
+    for (int epoch = 0; epoch < EPOCHS; epoch++) {
+        ok = rill_dataset_shuffle(d, &r) && ok;
+        for (int64_t i = 0; i < rill_dataset_batches(d, BATCH); i++) {
+            rill_tensor *x, *y;
+            rill_dataset_batch(d, t, i, BATCH, &x, &y);
+            rill_tensor *z = rill_nn_mlp_apply(t, &mlp, x);
+            rill_backward(t, rill_cross_entropy(t, z, y, NULL), NULL);
+            rill_clip_grad_norm(net, t, 0.5);
+            ok = rill_optim_step(opt, t) && ok;
+            rill_tape_reset(t);
+        }
+    }
+    w->size = sizeof(float) * (size_t)rill_params_count(net);
+    w->weights = ok ? weights_of(net) : NULL;
     rill_tape_free(t);
+    rill_optim_free(opt);
     rill_params_free(net);
+    rill_dataset_free(d);
     return NULL;
 }
 
-/* Four trainings at once, which also contend for the team. */
+static void assert_same(const training *a, const training *b)
+{
+    ck_assert_ptr_nonnull(a->weights);
+    ck_assert_ptr_nonnull(b->weights);
+    ck_assert_uint_eq(a->size, b->size);
+    ck_assert_mem_eq(a->weights, b->weights, a->size);
+}
+
+START_TEST(a_training_is_the_same_bits)
+{
+    training run[COUNTS];
+    for (int i = 0; i < COUNTS; i++) {
+        run[i] = (training){ .seed = 7 };
+        rill_set_threads(counts[i]);
+        train(&run[i]);
+        assert_same(&run[i], &run[0]);
+    }
+    for (int i = 0; i < COUNTS; i++)
+        free(run[i].weights);
+}
+END_TEST
+
+/* Four networks at once, which also contend for the team. */
 START_TEST(four_trainings_at_once)
 {
+    training alone[4], run[4];
     pthread_t thread[4];
     rill_set_threads(2);
-    train_alone(kept);
-    for (int i = 0; i < 4; i++)
-        ck_assert_int_eq(
-            pthread_create(&thread[i], NULL, train_alone, again[i]), 0);
     for (int i = 0; i < 4; i++) {
+        run[i] = alone[i] = (training){ .seed = 7 + (uint64_t)i };
+        train(&alone[i]);
+    }
+    for (int i = 0; i < 4; i++)
+        ck_assert_int_eq(pthread_create(&thread[i], NULL, train, &run[i]),
+                         0);
+    for (int i = 0; i < 4; i++)
         pthread_join(thread[i], NULL);
-        ck_assert_mem_eq(kept, again[i], sizeof kept);
+    for (int i = 0; i < 4; i++) {
+        assert_same(&run[i], &alone[i]);
+        ck_assert_mem_ne(run[i].weights, run[(i + 1) % 4].weights,
+                         run[i].size);
+    }
+    for (int i = 0; i < 4; i++) {
+        free(run[i].weights);
+        free(alone[i].weights);
     }
 }
 END_TEST
