@@ -2,13 +2,15 @@
 #       make deps test     builds and passes everything
 # Also: lib, examples, lint, install, uninstall, clean, and deps-browser
 # test-browser, which looks at reports in a real Chromium.
-# SAN=1 builds with ASan and UBSan; CC, CFLAGS and BUILD may be given.
+# SAN=1 builds with ASan and UBSan; CC, CFLAGS and BUILD may be given, and
+# BLAS, the name by which pkg-config knows a library with cblas.
 
 ifeq ($(origin CC),default)
 CC = gcc
 endif
 CFLAGS ?= -O3 -g
 BUILD  ?= build$(if $(SAN),/san)
+BLAS   ?= openblas
 PREFIX ?= /usr/local
 PYTHON ?= /usr/bin/python3
 VERSION := $(subst $() ,.,$(shell sed -n \
@@ -31,8 +33,8 @@ FLAGS = -std=c11 -D_POSIX_C_SOURCE=200809L $(WARN) $(KERNEL) $(CFLAGS) \
 
 # Asked when a recipe runs, not when this file is read: deps may have just
 # installed pkg-config.
-BLAS_CFLAGS = $$(pkg-config --cflags openblas)
-LIBS        = $$(pkg-config --libs openblas jansson zlib) $(EXTRA_LIBS) -lm \
+BLAS_CFLAGS = $$(pkg-config --cflags $(BLAS))
+LIBS        = $$(pkg-config --libs $(BLAS) jansson zlib) $(EXTRA_LIBS) -lm \
               -lpthread
 CHECK       = $$(pkg-config --cflags --libs check)
 
@@ -126,6 +128,24 @@ test-valgrind: all $(TESTS)
 	    --show-leak-kinds=definite --errors-for-leak-kinds=definite" \
 	    sh tests/run.sh $(BUILD)/tests $(notdir $(TESTS))
 
+# ThreadSanitizer on the tests that start threads.
+TSAN_TESTS = test_threads test_programs_nn
+test-tsan:
+	$(MAKE) BUILD=$(BUILD)/tsan CFLAGS="-O1 -g -fsanitize=thread" \
+	    $(TSAN_TESTS:%=$(BUILD)/tsan/tests/%)
+	sh tests/run.sh $(BUILD)/tsan/tests $(TSAN_TESTS)
+
+# With netlib's reference BLAS, its header and its library: -lblas alone may be
+# OpenBLAS's under that name.
+NETLIB = $$(pkg-config --variable=libdir blas-netlib)/blas
+test-blas:
+	mkdir -p $(BUILD)/blas/include
+	echo '#include <cblas-netlib.h>' >$(BUILD)/blas/include/cblas.h
+	$(MAKE) BUILD=$(BUILD)/blas BLAS=blas-netlib \
+	    CFLAGS="$(CFLAGS) -I$(BUILD)/blas/include" \
+	    EXTRA_LIBS="-L$(NETLIB) -Wl,-rpath,$(NETLIB)" test
+	! ldd $(BUILD)/blas/tests/test_engine | grep openblas
+
 # Weights to PyTorch and back, where it is installed (python3-torch).
 test-torch: $(BUILD)/tests/test_safetensors
 	mkdir -p $(BUILD)/torch/safetensors
@@ -178,7 +198,8 @@ lint:
 
 PACKAGES = build-essential libopenblas-dev libjansson-dev zlib1g-dev check \
            pkg-config
-deps-dev: PACKAGES += clang libclang-rt-14-dev valgrind cppcheck shellcheck
+deps-dev: PACKAGES += clang libclang-rt-14-dev valgrind cppcheck shellcheck \
+                     libblas-dev
 deps-browser: PACKAGES += chromium chromium-driver python3-selenium graphviz
 deps deps-dev deps-browser:
 	@missing=; for p in $(PACKAGES); do \
@@ -199,7 +220,8 @@ install: $(LIB) $(SHARED)
 	install -m 755 $(SHARED) "$(TO)/lib"
 	ln -sf librill.so.$(VERSION) "$(TO)/lib/$(SONAME)"
 	ln -sf $(SONAME) "$(TO)/lib/librill.so"
-	sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|' rill.pc.in | \
+	sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|; s|@BLAS@|$(BLAS)|' \
+	    rill.pc.in | \
 	    install -D -m 644 /dev/stdin "$(TO)/lib/pkgconfig/rill.pc"
 	@# the loader looks into its cache, which a package makes anew by itself
 	[ -n "$(DESTDIR)" ] || [ "$$(id -u)" != 0 ] || ldconfig
@@ -213,7 +235,7 @@ clean:
 	rm -rf build
 
 .PHONY: all lib examples train test test-torch test-cross test-browser \
-        test-valgrind fuzz bench bench-recorder deps deps-browser deps-dev clean lint \
-        install uninstall
+        test-valgrind test-tsan test-blas fuzz bench bench-recorder \
+        deps deps-browser deps-dev clean lint install uninstall
 .SECONDARY:
 -include $(OBJECTS:.o=.d) $(EXAMPLES:=.d) $(TESTS:=.d)
