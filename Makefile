@@ -181,6 +181,15 @@ fuzz:
 	        grep -E 'ERROR|SUMMARY|number_of_executed') && \
 	    ! grep -q '^SUMMARY' $(FUZZ_BUILD)/$$f.log || exit 1; done
 
+# The reference, from the public headers and the comments above definitions;
+# fails where something public is described nowhere.
+docs:
+	@mkdir -p $(BUILD)/docs
+	@python3 docs/reference.py src/rill.h >/dev/null # Doxygen would not tell
+	@{ cat docs/Doxyfile; echo PROJECT_NUMBER=$(VERSION); \
+	echo OUTPUT_DIRECTORY=$(BUILD)/docs; } | doxygen -
+	@echo $(BUILD)/docs/html/index.html
+
 # Debian's python, which finds Debian's selenium.
 test-browser: examples $(BUILD)/tests/browser/report $(BUILD)/tests/test_graph
 	/usr/bin/python3 -B tests/browser/test_page.py $(BUILD)
@@ -201,7 +210,8 @@ PACKAGES = build-essential libopenblas-dev libjansson-dev zlib1g-dev check \
 deps-dev: PACKAGES += clang libclang-rt-14-dev valgrind cppcheck shellcheck \
                      libblas-dev
 deps-browser: PACKAGES += chromium chromium-driver python3-selenium graphviz
-deps deps-dev deps-browser:
+deps-docs: PACKAGES += doxygen python3
+deps deps-dev deps-browser deps-docs:
 	@missing=; for p in $(PACKAGES); do \
 	    dpkg -s $$p >/dev/null 2>&1 || missing="$$missing $$p"; done; \
 	[ -z "$$missing" ] && exit 0; \
@@ -235,7 +245,7 @@ clean:
 	rm -rf build
 
 .PHONY: all lib examples train test test-torch test-cross test-browser \
-        test-valgrind test-tsan test-blas fuzz bench bench-recorder \
-        deps deps-browser deps-dev clean lint install uninstall
+        test-valgrind test-tsan test-blas fuzz bench bench-recorder docs \
+        deps deps-browser deps-dev deps-docs clean lint install uninstall
 .SECONDARY:
 -include $(OBJECTS:.o=.d) $(EXAMPLES:=.d) $(TESTS:=.d)

@@ -15,7 +15,7 @@ RILL_API_BEGIN
 
 /* ---- parameter sets ----------------------------------------------------- */
 
-typedef struct rill_params rill_params;
+typedef struct rill_params rill_params; /* named parameters, their owner */
 
 rill_params *rill_params_new(rill_dtype dtype, uint64_t seed);
 void rill_params_free(rill_params *p);
@@ -56,18 +56,20 @@ bool rill_init_kaiming_normal(rill_params *p, rill_tensor *w, double slope);
 
 /* ---- layers ------------------------------------------------------------- */
 
+/* The layers' tensors belong to the set that they were made in. */
 typedef struct {
     rill_tensor *weight, *bias; /* [out, in], [out] */
-} rill_nn_linear;
+} rill_nn_linear; /* x W^T + b */
 
 typedef struct {
     rill_tensor *weight; /* [count, width] */
-} rill_nn_embedding;
+} rill_nn_embedding; /* rows of weight, by index */
 
 typedef struct {
     rill_tensor *weight, *bias; /* [width] */
-} rill_nn_layer_norm;
+} rill_nn_layer_norm; /* over the last dimension */
 
+/* rill_sigmoid, rill_relu, ..., or a function of one's own. */
 typedef rill_tensor *rill_activation(rill_tape *t, const rill_tensor *x);
 
 typedef struct {
@@ -80,8 +82,8 @@ typedef struct {
     int n;                    /* how many linear layers */
     rill_nn_linear *layer;    /* the set's memory */
     rill_nn_layer_norm *norm; /* n - 1 of them, or NULL */
-    rill_nn_mlp_opts opts;
-} rill_nn_mlp;
+    rill_nn_mlp_opts opts;    /* that it was made with */
+} rill_nn_mlp; /* linear layers, activations between them */
 
 rill_nn_linear rill_nn_linear_new(rill_params *p, const char *name,
                                   int64_t in, int64_t out);
@@ -104,38 +106,38 @@ rill_tensor *rill_nn_mlp_apply(rill_tape *t, const rill_nn_mlp *m,
 
 /* ---- optimisers --------------------------------------------------------- */
 
-typedef struct rill_optim rill_optim;
+typedef struct rill_optim rill_optim; /* what steps a set's parameters */
 
 typedef struct {
-    double lr; /* no default: 0 is refused, here and below */
-    double momentum;
-    double weight_decay;
-    bool nesterov;
+    double lr;           /* no default: 0 is refused */
+    double momentum;     /* 0: none */
+    double weight_decay; /* 0: none */
+    bool nesterov;       /* needs a momentum */
 } rill_sgd_opts;
 
 typedef struct {
-    double lr;
+    double lr;           /* no default: 0 is refused */
     const double *betas; /* two of them; NULL: 0.9, 0.999 */
     double eps;          /* 0: 1e-8 */
-    double weight_decay;
+    double weight_decay; /* 0: none */
 } rill_adam_opts;
 
 typedef rill_adam_opts rill_adamw_opts; /* weight_decay is decoupled */
 
 typedef struct {
-    double lr;
-    double alpha; /* 0: 0.99 */
-    double eps;   /* 0: 1e-8 */
-    double momentum;
-    double weight_decay;
+    double lr;           /* no default: 0 is refused */
+    double alpha;        /* 0: 0.99 */
+    double eps;          /* 0: 1e-8 */
+    double momentum;     /* 0: none */
+    double weight_decay; /* 0: none */
 } rill_rmsprop_opts;
 
 typedef struct {
-    double lr;
-    double lr_decay;
-    double weight_decay;
-    double initial_accumulator;
-    double eps; /* 0: 1e-10 */
+    double lr;                  /* no default: 0 is refused */
+    double lr_decay;            /* after n steps: lr / (1 + n lr_decay) */
+    double weight_decay;        /* 0: none */
+    double initial_accumulator; /* of squared gradients */
+    double eps;                 /* 0: 1e-10 */
 } rill_adagrad_opts;
 
 typedef struct {
@@ -224,8 +226,9 @@ bool rill_dataset_batch(const rill_dataset *d, rill_tape *t, int64_t i,
 /* A file that was read. It carries its own error. */
 typedef struct rill_safetensors rill_safetensors;
 
+/* A list of these ends with a NULL key. */
 typedef struct {
-    const char *key, *value; /* a list of them ends with a NULL key */
+    const char *key, *value; /* text in UTF-8 */
 } rill_metadata;
 
 typedef struct {

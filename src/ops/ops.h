@@ -39,10 +39,12 @@ bool rill_gradcheck(rill_tape *t, rill_function *f,
                     const rill_tensor **inputs, int n,
                     const rill_gradcheck_opts *opts);
 
-/* A list of dimensions: RILL_DIMS(0, -1). None at all means every one. */
+/* ---- options of ops ----------------------------------------------------- */
+
+/* A list of dimensions. None at all means every one. */
 typedef struct {
-    int n;
-    int dim[RILL_MAX_DIMS];
+    int n;                  /* how many */
+    int dim[RILL_MAX_DIMS]; /* which */
 } rill_dims;
 
 #ifdef __cplusplus
@@ -54,6 +56,7 @@ template <class... T> inline rill_dims rill_dims_from(T... d)
 extern "C" {
 #define RILL_DIMS(...) rill_dims_from(__VA_ARGS__)
 #else
+/* RILL_DIMS(0, -1) are the first and the last. */
 #define RILL_DIMS(...)                                           \
     ((rill_dims){ sizeof((int[]){ __VA_ARGS__ }) / sizeof(int), \
                   { __VA_ARGS__ } })
@@ -65,8 +68,8 @@ typedef struct {
 } rill_reduce_opts;
 
 typedef struct {
-    rill_dims dims;
-    bool keepdim;
+    rill_dims dims;    /* as in rill_reduce_opts */
+    bool keepdim;      /* the same */
     double correction; /* divide by count - correction; PyTorch's is 1 */
 } rill_var_opts;
 
@@ -83,26 +86,27 @@ typedef struct {
     double eps;          /* 0: 1e-5 */
 } rill_layer_norm_opts;
 
+/* What becomes of the losses of single elements or rows. */
 typedef enum { RILL_MEAN, RILL_SUM, RILL_NONE } rill_reduction;
 
 typedef struct {
-    rill_reduction reduction;
+    rill_reduction reduction; /* of all elements' losses */
 } rill_loss_opts;
 
 typedef struct {
-    rill_reduction reduction;
-    const rill_tensor *weight;    /* [C]; NULL: all 1 */
-    const int32_t *ignore_index;  /* NULL: -100 */
+    rill_reduction reduction;    /* of all rows' losses */
+    const rill_tensor *weight;   /* [C]; NULL: all 1 */
+    const int32_t *ignore_index; /* NULL: -100 */
 } rill_nll_loss_opts;
 
 typedef struct {
-    rill_reduction reduction;
+    rill_reduction reduction;      /* of all elements' losses */
     const rill_tensor *weight;     /* broadcasts over the input */
     const rill_tensor *pos_weight; /* of the positive class; with_logits */
 } rill_binary_cross_entropy_opts;
 
 typedef struct {
-    rill_reduction reduction;
+    rill_reduction reduction;    /* of all rows' losses */
     const rill_tensor *weight;   /* [C]; NULL: all 1 */
     const int32_t *ignore_index; /* NULL: -100; class indices only */
     double label_smoothing;      /* in [0, 1] */
@@ -114,7 +118,7 @@ typedef struct {
 } rill_cross_entropy_opts;
 
 typedef struct {
-    rill_cross_entropy_opts loss;
+    rill_cross_entropy_opts loss; /* as for the logits */
     int64_t chunk; /* rows whose logits are in memory at a time; 0: 256 */
 } rill_linear_cross_entropy_opts;
 

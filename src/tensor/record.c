@@ -226,11 +226,15 @@ const rill_tensor *rill_node_input(const rill_node *n, int i)
 
 /* ---- reading the record ------------------------------------------------- */
 
+/* What the node computed, or the leaf itself. */
 RILL_READER(const rill_tensor *, rill_node_output, rill_node, x->output, NULL)
 /* What the op gave rill_record as attrs. */
 RILL_READER(const void *, rill_node_attrs, rill_node, x->attrs, NULL)
+/* The i for which rill_tape_node answers this node; -1 for NULL. */
 RILL_READER(int, rill_node_index, rill_node, x->index, -1)
+/* The op that ran; NULL for a leaf. */
 RILL_READER(const rill_op *, rill_node_op, rill_node, x->op, NULL)
+/* How many inputs the op was given, those that were left out too. */
 RILL_READER(int, rill_node_inputs, rill_node, x->n_inputs, 0)
 /* How many nodes were recorded since reset: ops, variables at their first
  * use, watched tensors. */
@@ -243,6 +247,7 @@ const rill_node *rill_tape_node(const rill_tape *t, int i)
     return i >= 0 && i < rill_tape_len(t) ? t->nodes[i] : NULL;
 }
 
+/* The node that made input i, or its leaf; NULL for a constant. */
 const rill_node *rill_node_source(const rill_node *n, int i)
 {
     return n->input[i].node;

@@ -154,12 +154,19 @@ rill_tensor *rill_normal(rill_tape *t, rill_rng *r, double mean, double std,
 
 #define READER(type, name, answer, none) \
     RILL_READER(type, name, rill_tensor, answer, none)
+
+/* Of float32, float64 and int32 which one; RILL_F32 for NULL. */
 READER(rill_dtype, rill_dtype_of, x->dtype, RILL_F32)
+/* The sizes of all dimensions; RILL_SCALAR for NULL. */
 READER(rill_shape, rill_shape_of, x->shape, RILL_SCALAR)
+/* How many dimensions; 0 for NULL. */
 READER(int, rill_ndim, x->shape.ndim, 0)
+/* How many elements; 0 for NULL. */
 READER(int64_t, rill_numel, x->numel, 0)
+/* The elements, row-major and dense, of whichever dtype; NULL for NULL. */
 READER(const void *, rill_data, x->data, NULL)
-/* These three also answer NULL for another dtype than their own. */
+/* The elements, row-major and dense, for as long as the tensor lives. These
+ * three also answer NULL for another dtype than their own. */
 READER(const float *, rill_f32, x->dtype == RILL_F32 ? x->data : NULL, NULL)
 READER(const double *, rill_f64, x->dtype == RILL_F64 ? x->data : NULL, NULL)
 READER(const int32_t *, rill_i32, x->dtype == RILL_I32 ? x->data : NULL, NULL)
@@ -167,6 +174,7 @@ READER(const int32_t *, rill_i32, x->dtype == RILL_I32 ? x->data : NULL, NULL)
 READER(double, rill_item, x->numel == 1 ? rill_at(x, 0) : NAN, NAN)
 /* The name of a variable or of what was named; "" for any other tensor. */
 READER(const char *, rill_name, x->name ? x->name : "", "")
+/* Whether rill_variable_freeze made a constant of it. */
 READER(bool, rill_variable_frozen, x->frozen, false)
 
 /* The size of dimension d, counted from the end where negative; 0 where

@@ -20,6 +20,8 @@
 
 RILL_API_BEGIN
 
+/* ---- versions, types and shapes ----------------------------------------- */
+
 /* Of the header; rill_version tells the library's. What is compatible has
  * the same major and, while that is 0, the same minor number. */
 #define RILL_VERSION_MAJOR 0
@@ -27,18 +29,20 @@ RILL_API_BEGIN
 #define RILL_VERSION_PATCH 0
 const char *rill_version(void); /* "0.1.0" */
 
-typedef struct rill_tape rill_tape;
-typedef struct rill_tensor rill_tensor;
-typedef struct rill_node rill_node;
+typedef struct rill_tape rill_tape;     /* records ops, owns their results */
+typedef struct rill_tensor rill_tensor; /* an immutable value */
+typedef struct rill_node rill_node;     /* an op that ran, or a leaf */
 
+/* float32, float64, and int32 for class indices and masks. */
 typedef enum { RILL_F32, RILL_F64, RILL_I32 } rill_dtype;
 
+/* How many dimensions a tensor may have. */
 #define RILL_MAX_DIMS 8
 
-/* RILL_SHAPE(32, 5) is a [32, 5]; RILL_SCALAR has no dimensions. */
+/* Of a tensor; the last dimension is the one that lies dense. */
 typedef struct {
-    int ndim;
-    int64_t dim[RILL_MAX_DIMS];
+    int ndim;                   /* 0: a scalar */
+    int64_t dim[RILL_MAX_DIMS]; /* the sizes */
 } rill_shape;
 
 #ifdef __cplusplus
@@ -51,6 +55,7 @@ extern "C" {
 #define RILL_SHAPE(...) rill_shape_from(__VA_ARGS__)
 #define RILL_SCALAR rill_shape_from()
 #else
+/* RILL_SHAPE(32, 5) is a [32, 5]; RILL_SCALAR has no dimensions. */
 #define RILL_SHAPE(...)                                                  \
     ((rill_shape){ sizeof((int64_t[]){ __VA_ARGS__ }) / sizeof(int64_t), \
                    { __VA_ARGS__ } })
@@ -59,6 +64,7 @@ extern "C" {
 
 /* ---- tapes -------------------------------------------------------------- */
 
+/* Is given each error or warning as a sentence. */
 typedef void rill_hook(const char *message, void *user);
 
 typedef struct {
@@ -100,8 +106,11 @@ int rill_threads(void);
 
 /* ---- random numbers: the same seed gives the same stream for ever ------- */
 
+/* A generator is these two numbers: { .seed = 1 } is one, a copy draws the
+ * same. */
 typedef struct {
-    uint64_t seed, drawn; /* drawn: how many 64-bit numbers so far */
+    uint64_t seed;  /* which stream */
+    uint64_t drawn; /* how many 64-bit numbers so far */
 } rill_rng;
 
 uint64_t rill_rng_next(rill_rng *r);    /* 64 random bits */
@@ -171,12 +180,13 @@ typedef void rill_rule(rill_tape *t, const rill_node *n,
 enum { RILL_OP_IS_SOFTMAX = 1 }; /* its output should not enter a loss that
                                     wants logits */
 
+/* What is the same for every run of an op: one static one each. */
 typedef struct {
     const char *name;    /* "sigmoid" */
     const char *formula; /* of the gradient: "dx = dy y (1 - y)" */
     rill_rule *backward; /* NULL: not differentiable */
     rill_rule *fused;    /* as backward, unrecorded and faster; or NULL */
-    unsigned flags;
+    unsigned flags;      /* RILL_OP_IS_SOFTMAX, or 0 */
 } rill_op;
 
 rill_tensor *rill_record(rill_tape *t, const rill_op *op, rill_tensor *y,
@@ -199,19 +209,20 @@ int rill_node_inputs(const rill_node *n);        /* how many */
 const rill_node *rill_node_source(const rill_node *n, int i);
                                     /* of input i; NULL: a constant */
 
-/* Who looks on as a tape works is called after each op that a program runs,
- * recorded or not (y is op of the n inputs x), and in a backward after each
- * rule (gx[i]: what it gave input i, or NULL). Each may be NULL, may stop
- * the work with rill_fail, and runs no op. */
+/* Who looks on as a tape works. Each function may be NULL, may stop the work
+ * with rill_fail, and runs no op. */
 typedef struct {
     void (*op)(rill_tape *t, const rill_op *op, const rill_tensor *y,
                const rill_tensor *const *x, int n, void *user);
+        /* after each op that a program runs, recorded or not: y is op of the
+           n inputs x */
     void (*rule)(rill_tape *t, const rill_node *n, const rill_tensor *gy,
                  const rill_tensor *const *gx, void *user);
-    void *user;
+        /* in a backward after each rule: it gave input i gx[i], or NULL */
+    void *user; /* handed to both */
 } rill_observer;
 
-enum { RILL_MAX_OBSERVERS = 4 };
+enum { RILL_MAX_OBSERVERS = 4 }; /* on one tape at a time */
 bool rill_tape_observe(rill_tape *t, const rill_observer *o);
 bool rill_tape_unobserve(rill_tape *t, const rill_observer *o);
 
