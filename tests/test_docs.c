@@ -6,6 +6,7 @@
 #include "printed.h"
 
 #include <dirent.h>
+#include <unistd.h>
 
 static char page[1 << 17];
 
@@ -127,6 +128,45 @@ START_TEST(what_the_pages_show_is_printed)
 }
 END_TEST
 
+/* The code in the rill column of from-pytorch.md, after the declarations that
+ * the page opens with, compiles without a warning. */
+START_TEST(the_rill_column_compiles)
+{
+    char path[] = "/tmp/rill-docs-XXXXXX", line[512];
+    int fd = mkstemp(path), snippets = 0;
+    ck_assert_int_ge(fd, 0);
+    FILE *f = fdopen(fd, "w");
+    ck_assert_ptr_nonnull(f);
+    read_page("from-pytorch.md");
+    const char *declared = strstr(page, "```c\n"), *end;
+    ck_assert_ptr_nonnull(declared);
+    end = strstr(declared += strlen("```c\n"), "```");
+    ck_assert_ptr_nonnull(end);
+    fprintf(f, "#include <rill.h>\n%.*svoid page(void);\nvoid page(void)\n{\n",
+            (int)(end - declared), declared);
+    for (const char *row = end; (row = strstr(row, "\n| ")); row += 2) {
+        const char *stop = strchr(row + 1, '\n');
+        const char *code = strstr(row + 1, " | ");
+        while (code && stop && (code = strchr(code, '`')) && code++ < stop) {
+            int length = (int)strcspn(code, "`");
+            fprintf(f, "    { %.*s; }\n", length, code);
+            code += length + 1;
+            snippets++;
+        }
+    }
+    fprintf(f, "}\n");
+    ck_assert_int_eq(fclose(f), 0);
+    snprintf(line, sizeof line, "${CC:-cc} -std=c11 -Wall -Wextra -Wpedantic "
+             "-Wno-unused -Werror -fsyntax-only -Isrc -x c '%s' 2>&1", path);
+    f = popen(line, "r");
+    ck_assert_ptr_nonnull(f);
+    output[fread(output, 1, sizeof output - 1, f)] = '\0';
+    ck_assert_msg(pclose(f) == 0, "%.4000s", output);
+    unlink(path);
+    ck_assert_int_gt(snippets, 130);
+}
+END_TEST
+
 /* The comparison itself: it must be able to fail. */
 START_TEST(numbers_are_compared_to_the_last_digit)
 {
@@ -155,5 +195,6 @@ END_TEST
 int main(void)
 {
     return HARNESS_RUN("docs", numbers_are_compared_to_the_last_digit,
+                       the_rill_column_compiles,
                        what_the_pages_show_is_printed);
 }
