@@ -230,8 +230,10 @@ install: $(LIB) $(SHARED)
 	install -m 755 $(SHARED) "$(TO)/lib"
 	ln -sf librill.so.$(VERSION) "$(TO)/lib/$(SONAME)"
 	ln -sf $(SONAME) "$(TO)/lib/librill.so"
-	sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|; s|@BLAS@|$(BLAS)|' \
-	    rill.pc.in | \
+	@# not "Requires.private: openblas": that wants Fortran's library, which
+	@# a machine need not have and rill does not use
+	sed "s|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|; \
+	    s|@BLAS@|$$(pkg-config --libs $(BLAS))|" rill.pc.in | \
 	    install -D -m 644 /dev/stdin "$(TO)/lib/pkgconfig/rill.pc"
 	@# the loader looks into its cache, which a package makes anew by itself
 	[ -n "$(DESTDIR)" ] || [ "$$(id -u)" != 0 ] || ldconfig

@@ -373,10 +373,14 @@ START_TEST(nothing_to_print)
 }
 END_TEST
 
-static void print_on_terminal(void)
+/* False, after saying so, where the machine has no pseudo terminals. */
+static bool print_on_terminal(void)
 {
     int master = posix_openpt(O_RDWR | O_NOCTTY);
-    ck_assert(master >= 0 && grantpt(master) == 0 && unlockpt(master) == 0);
+    if (master < 0 || grantpt(master) != 0 || unlockpt(master) != 0) {
+        printf("skipped: no pseudo terminal to look for colours on\n");
+        return false;
+    }
     FILE *f = fopen(ptsname(master), "w");
     ck_assert_ptr_nonnull(f);
     rill_tape_print(f, tape);
@@ -390,6 +394,7 @@ static void print_on_terminal(void)
     } while (!strstr(text, "sum.2") || text[n - 1] != '\n');
     fclose(f);
     close(master);
+    return true;
 }
 
 START_TEST(colour_only_on_a_terminal)
@@ -400,12 +405,13 @@ START_TEST(colour_only_on_a_terminal)
     print();
     ck_assert_ptr_null(strchr(text, '\033'));
     unsetenv("NO_COLOR");
-    print_on_terminal();
+    if (!print_on_terminal())
+        return;
     ck_assert_ptr_nonnull(strstr(text, "\033[1mleaf.0\033[m"));
     ck_assert_ptr_nonnull(strstr(text, "\033[31m         2 NaN\033[m"));
     ck_assert_ptr_nonnull(strstr(text, "\033[33m    x100\033[m"));
     setenv("NO_COLOR", "1", 1);
-    print_on_terminal();
+    ck_assert(print_on_terminal());
     ck_assert_ptr_nonnull(strstr(text, "leaf.0"));
     ck_assert_ptr_null(strchr(text, '\033'));
 }
