@@ -609,6 +609,9 @@ START_TEST(checkpoints_that_do_not_fit)
                           "sgd");
     d.rng = &s.rng;
     refuse_checkpoint(&d, "checkpoint: no readable \"rill.rng\" in the file");
+    rill_params_add(s.net, "more", RILL_SCALAR); /* said before all else */
+    refuse_checkpoint(&d, "run: does not fit the parameters: missing "
+                          "\"more\"");
     ck_assert(rill_params_save(r.net, "run", NULL));
     refuse_checkpoint(&c, "checkpoint: no readable \"rill.params\" in the "
                           "file");

@@ -208,6 +208,7 @@ static bool checkpoint_read_all(checkpoint_read *r, const rill_safetensors *f,
                                 const rill_checkpoint *c)
 {
     return rill_nn_well(r->t, rill_safetensors_error(f)) &&
+           rill_params_fit(c->params, f, false) &&
            checkpoint_numbers(r->t, f, "rill.params", 2, r->params_rng) &&
            (!c->tape ||
             checkpoint_numbers(r->t, f, "rill.tape", 1, &r->tape_step)) &&

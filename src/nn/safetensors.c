@@ -611,9 +611,8 @@ static bool safetensors_fits(const safetensors_entry *e, const rill_tensor *w)
     return same;
 }
 
-/* Whether every parameter can be had, or, where that is enough, one. */
-static bool safetensors_all_fit(const rill_params *p,
-                                const rill_safetensors *f, bool partial)
+bool rill_params_fit(const rill_params *p, const rill_safetensors *f,
+                     bool partial)
 {
     static const char missing[] = "missing", unexpected[] = "unexpected",
                       other[] = "of another shape or dtype";
@@ -646,7 +645,7 @@ static bool safetensors_all_fit(const rill_params *p,
 bool rill_params_take(rill_params *p, const rill_safetensors *f, bool partial)
 {
     if (!rill_nn_well(p->home, rill_safetensors_error(f)) ||
-        !safetensors_all_fit(p, f, partial))
+        !rill_params_fit(p, f, partial))
         return false;
     for (int i = 0; i < p->n; i++) {
         rill_tensor *w = p->at[i].w;
