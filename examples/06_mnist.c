@@ -24,7 +24,7 @@
 enum { MAX_WIDTHS = 16 };
 
 static struct {
-    const char *data;
+    const char *data, *save, *checkpoint;
     long epochs, batch, mistakes, seed, threads;
     double lr;
     int64_t widths[MAX_WIDTHS]; /* of inputs, hidden layers, classes */
@@ -54,6 +54,10 @@ static const struct {
       "of the drawn digits, the weights and the shuffling" },
     { "threads", COUNT, &set.threads, NULL, "N",
       "that share the work, in place of rill's own choice" },
+    { "save", TEXT, &set.save, NULL, "FILE",
+      "where the network goes, in safetensors" },
+    { "checkpoint", TEXT, &set.checkpoint, NULL, "FILE",
+      "keeps the run there after each epoch; goes on from it if it is there" },
 };
 enum { N_OPTIONS = sizeof options / sizeof *options };
 
@@ -311,9 +315,14 @@ static model build(const rill_dataset *learn, uint64_t seed)
     if (!m.tape || !m.adam || rill_params_error(m.net))
         stop(1, "the network: %s", m.net && rill_params_error(m.net) ?
              rill_params_error(m.net) : "out of memory");
-    rill_params_print(stdout, m.net);
-    printf("\n");
     return m;
+}
+
+static void unbuild(model *m)
+{
+    rill_tape_free(m->tape);
+    rill_optim_free(m->adam);
+    rill_params_free(m->net);
 }
 
 /* ---- training ----------------------------------------------------------- */
@@ -330,6 +339,14 @@ static rill_tensor *read_all(model *m, const rill_dataset *d, rill_tensor **x,
     return logits;
 }
 
+static double accuracy_on(model *m, const rill_dataset *d)
+{
+    rill_tensor *x, *y, *logits = read_all(m, d, &x, &y);
+    double accuracy = rill_accuracy(logits, y);
+    rill_tape_reset(m->tape);
+    return accuracy;
+}
+
 static double seconds(void)
 {
     struct timespec t;
@@ -337,12 +354,20 @@ static double seconds(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+/* With a checkpoint, from the epoch that it was kept after: the optimiser,
+ * the generator and the count of epochs go on as if nothing had been. */
 static void train(model *m, parts *d, rill_rng *r)
 {
-    int64_t batches = rill_dataset_batches(d->learn, set.batch);
+    int64_t batches = rill_dataset_batches(d->learn, set.batch), epoch = 0;
+    rill_checkpoint run = { .params = m->net, .optim = m->adam,
+                            .tape = m->tape, .rng = r, .step = &epoch };
     rill_tensor *x, *y;
     double start = seconds();
-    for (int epoch = 0; epoch < set.epochs; epoch++) {
+    if (set.checkpoint && access(set.checkpoint, F_OK) == 0 &&
+        !rill_checkpoint_load(&run, set.checkpoint))
+        stop(1, "%s", rill_params_error(m->net));
+    const int64_t first = epoch;
+    while (epoch < set.epochs) {
         double sum = 0;
         rill_dataset_shuffle(d->learn, r);
         for (int64_t i = 0; i < batches; i++) {
@@ -358,14 +383,15 @@ static void train(model *m, parts *d, rill_rng *r)
         }
         if (!isfinite(sum))
             stop(1, "the loss is no longer finite: try a lower --lr");
-        const rill_tensor *logits = read_all(m, d->validation, &x, &y);
         printf("epoch %*d/%ld  loss %.4f  validation accuracy %.4f\n",
-               snprintf(NULL, 0, "%ld", set.epochs), epoch + 1, set.epochs,
-               sum / (double)batches, rill_accuracy(logits, y));
+               snprintf(NULL, 0, "%ld", set.epochs), (int)++epoch, set.epochs,
+               sum / (double)batches, accuracy_on(m, d->validation));
         fflush(stdout);
-        rill_tape_reset(m->tape);
+        if (set.checkpoint && !rill_checkpoint_save(&run, set.checkpoint))
+            stop(1, "%s", rill_params_error(m->net));
     }
-    printf("\n%ld epochs in %.2f s\n\n", set.epochs, seconds() - start);
+    printf("\n%d epochs in %.2f s\n\n", (int)(epoch - first),
+           seconds() - start);
 }
 
 /* ---- what came out ------------------------------------------------------ */
@@ -472,6 +498,24 @@ static void report(model *m, const rill_dataset *test)
     rill_tape_reset(m->tape);
 }
 
+/* Writes the network to a file, reads that into a new one, as a program that
+ * uses it would, and looks whether it reads the test images as well. */
+static void save(model *m, const rill_dataset *test)
+{
+    model again = build(test, 0);
+    if (!rill_params_save(m->net, set.save, NULL))
+        stop(1, "%s", rill_params_error(m->net));
+    if (!rill_params_load(again.net, set.save, NULL))
+        stop(1, "%s", rill_params_error(again.net));
+    double before = accuracy_on(m, test), after = accuracy_on(&again, test);
+    if (before != after)
+        stop(1, "%s: read again, the network has an accuracy of %.4f instead "
+             "of %.4f", set.save, after, before);
+    printf("The network is in %s; read from there, it has the same accuracy."
+           "\n\n", set.save);
+    unbuild(&again);
+}
+
 int main(int argc, char **argv)
 {
     terminal = isatty(STDOUT_FILENO);
@@ -482,11 +526,13 @@ int main(int argc, char **argv)
     parts d = { 0 };
     load(&d, &r);
     model m = build(d.learn, rill_rng_next(&r));
+    rill_params_print(stdout, m.net);
+    printf("\n");
     train(&m, &d, &r);
+    if (set.save)
+        save(&m, d.test);
     report(&m, d.test);
-    rill_tape_free(m.tape);
-    rill_optim_free(m.adam);
-    rill_params_free(m.net);
+    unbuild(&m);
     rill_dataset_free(d.learn);
     rill_dataset_free(d.validation);
     rill_dataset_free(d.test);

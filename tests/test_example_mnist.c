@@ -155,6 +155,40 @@ START_TEST(seeds)
 }
 END_TEST
 
+START_TEST(saved)
+{
+    char path[160];
+    write_folder("whole", 5);
+    ck_assert_int_eq(run("--data whole --save model"), 0);
+    ck_assert_ptr_nonnull(strstr(out, "\nThe network is in model; read from "
+                                      "there, it has the same accuracy.\n"));
+    accuracy();
+    snprintf(path, sizeof path, "%s/model", folder);
+    rill_safetensors *f = rill_safetensors_open(path);
+    ck_assert_int_eq(rill_safetensors_len(f), 6);
+    rill_safetensors_free(f);
+}
+END_TEST
+
+/* The first run ends with a broken pipe, some time after its third epoch. */
+START_TEST(taken_up_again)
+{
+    static char whole[1 << 16], broken[1 << 16];
+    write_folder("whole", 5);
+    ck_assert_int_eq(run("--data whole --epochs 60 --hidden 32 "
+                         "--save whole.st"), 0);
+    ck_assert_int_eq(run("--data whole --epochs 60 --hidden 32 "
+                         "--checkpoint run.st | sed '/epoch  *3/q'"), 0);
+    ck_assert_int_eq(run("--data whole --epochs 60 --hidden 32 "
+                         "--checkpoint run.st --save broken.st"), 0);
+    ck_assert_ptr_null(strstr(out, "\nepoch  3/60"));
+    ck_assert_ptr_nonnull(strstr(out, "same accuracy"));
+    read_file("whole.st", whole, sizeof whole);
+    read_file("broken.st", broken, sizeof broken);
+    ck_assert_mem_eq(whole, broken, sizeof whole);
+}
+END_TEST
+
 START_TEST(not_square)
 {
     write_folder("wide", 4);
@@ -281,6 +315,14 @@ START_TEST(unusable_data)
     write_folder("whole", 5);
     assert_stops("--data whole --lr 1e38", 1,
                  "the loss is no longer finite: try a lower --lr");
+    assert_stops("--data whole --save none/model", 1, "none/model: cannot "
+                 "write it: No such file or directory");
+    ck_assert_int_eq(run("--data whole --hidden none --epochs 1 "
+                         "--checkpoint other.st"), 0);
+    assert_stops("--data whole --hidden 8 --checkpoint other.st", 1,
+                 "other.st: does not fit the parameters: missing "
+                 "\"mlp.1.weight\", \"mlp.1.bias\"; of another shape or "
+                 "dtype \"mlp.0.weight\", \"mlp.0.bias\"");
 }
 END_TEST
 
@@ -292,7 +334,8 @@ START_TEST(help)
         "usage: 06_mnist",  "--data DIR\n", "--hidden N,N,...|none\n",
         "--epochs N\n",     "--batch N\n",  "--lr RATE\n",
         "--mistakes N\n",   "at most [6]\n", "--seed N\n",
-        "--threads N\n",    "t10k-labels-idx1-ubyte\n",
+        "--threads N\n",    "--save FILE\n", "--checkpoint FILE\n",
+        "t10k-labels-idx1-ubyte\n",
     };
     for (size_t i = 0; i < sizeof shown / sizeof *shown; i++)
         ck_assert_msg(strstr(out, shown[i]) != NULL, "no %s", shown[i]);
@@ -305,9 +348,9 @@ int main(void)
 {
     if (!mkdtemp(folder))
         return EXIT_FAILURE;
-    int status = HARNESS_RUN("example mnist", from_files, seeds, not_square,
-                             drawn, on_a_terminal, wrong_options,
-                             unusable_data, help);
+    int status = HARNESS_RUN("example mnist", from_files, seeds, saved,
+                             taken_up_again, not_square, drawn, on_a_terminal,
+                             wrong_options, unusable_data, help);
     char command[64];
     snprintf(command, sizeof command, "rm -r %s", folder);
     return system(command) == 0 ? status : EXIT_FAILURE;
