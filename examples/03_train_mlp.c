@@ -616,11 +616,11 @@ static void report(model *m, const rill_dataset *test)
 }
 
 /* "name.i" */
-static char *numbered(rill_tape *kept, const char *name, int64_t i)
+static char *numbered(rill_tape *kept, const char *name, int i)
 {
-    size_t size = strlen(name) + sizeof ".-9223372036854775808";
+    size_t size = strlen(name) + sizeof ".-2147483648";
     char *text = rill_tape_alloc(kept, size);
-    snprintf(text, size, "%s.%d", name, (int)i);
+    snprintf(text, size, "%s.%d", name, i);
     return text;
 }
 
@@ -639,13 +639,14 @@ static char *listed(rill_tape *kept, const double *x, int64_t n)
  * own, "class.0", "column.0" and so on: it may hold any character. */
 static void save(const model *m, const parts *d)
 {
-    int64_t features = rill_dataset_features(d->learn);
+    int features = (int)rill_dataset_features(d->learn);
     int classes = rill_dataset_classes(d->learn);
     double widths_of[MAX_WIDTHS];
     for (int i = 0; i < set.n_widths; i++)
         widths_of[i] = (double)set.widths[i];
     rill_metadata *all = rill_tape_alloc(
-        m->kept, (size_t)(6 + classes + features) * sizeof *all), *to = all;
+        m->kept, (6 + (size_t)classes + (size_t)features) * sizeof *all);
+    rill_metadata *to = all;
     *to++ = (rill_metadata){ "dtype", set.dtype ? "float64" : "float32" };
     *to++ = (rill_metadata){ "activation", activations[set.activation].name };
     *to++ = (rill_metadata){ "widths", listed(m->kept, widths_of,
@@ -655,7 +656,7 @@ static void save(const model *m, const parts *d)
     for (int c = 0; c < classes; c++)
         *to++ = (rill_metadata){ numbered(m->kept, "class", c),
                                  rill_dataset_class_name(d->learn, c) };
-    for (int64_t f = 0; set.header && f < features; f++)
+    for (int f = 0; set.header && f < features; f++)
         *to++ = (rill_metadata){ numbered(m->kept, "column", f),
                                  rill_dataset_feature_name(d->learn, f) };
     *to = (rill_metadata){ NULL, NULL };
