@@ -19,7 +19,8 @@
 void rill_add_into(rill_tape *t, rill_tensor *y, const rill_tensor *x)
 {
     const void *in[] = { y->data, x->data };
-    KERNEL(add, t->isa, y->dtype)(y->data, in, (size_t)y->numel, NULL);
+    KERNEL(add, t->isa, y->dtype)(y->data, in, (size_t)y->numel,
+                                  (const double[2]){ 0 });
 }
 
 static RULE(add_backward)

@@ -119,11 +119,12 @@ rill_tensor *rill_map_to(rill_tape *t, rill_shape shape,
                          rill_map_table *kernels, const rill_tensor **x,
                          int n, rill_dtype dtype, const void *attrs)
 {
+    static const double none[2];
     rill_tensor *y = rill_empty(t, dtype, shape);
     if (!y || y->numel == 0)
         return y;
     map_loop l = { .kernel = kernels[t->isa][x[n - 1]->dtype], .y = y,
-                   .x = x, .n = n, .attrs = attrs };
+                   .x = x, .n = n, .attrs = attrs ? attrs : none };
     map_find_run(&l);
     rill_share((y->numel + RILL_PART - 1) / RILL_PART, map_part, &l);
     return y;

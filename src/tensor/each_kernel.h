@@ -34,9 +34,9 @@
 
 #define KERNEL(name, isa, dtype) name##_kernels[isa][dtype]
 
-/* y[i] = f(x[0][i], x[1][i], ...) for n elements; attrs: NULL, or two numbers
- * of the op's own. MAP2(mul, a, b, a * b) is one: the expression sees an
- * element of each input, and the numbers as s0 and s1. */
+/* y[i] = f(x[0][i], x[1][i], ...) for n elements; attrs: two numbers of the
+ * op's own. MAP2(mul, a, b, a * b) is one: the expression sees an element of
+ * each input, and the numbers as s0 and s1. */
 #define MAP1(name, x, ...) MAP(name, MAP_LOAD(x, 0), __VA_ARGS__)
 #define MAP2(name, x, y, ...) \
     MAP(name, MAP_LOAD(x, 0); MAP_LOAD(y, 1), __VA_ARGS__)
@@ -46,7 +46,7 @@
                          const void *attrs)                              \
     {                                                                    \
         const double *s = attrs;                                         \
-        const REAL s0 = (REAL)(s ? s[0] : 0), s1 = (REAL)(s ? s[1] : 0); \
+        const REAL s0 = (REAL)s[0], s1 = (REAL)s[1];                     \
         (void)s0, (void)s1;                                              \
         SIMD for (size_t i = 0; i < n; i++)                              \
         {                                                                \
