@@ -9,6 +9,7 @@
 
 /* Atomic: a recorder has a thread of its own. */
 static atomic_bool armed;      /* count, and fail number fail_at */
+static atomic_bool full;       /* a tape gets no more blocks */
 static atomic_int calls, live; /* made, and not freed again */
 static atomic_int fail_at;     /* 0: none */
 
@@ -53,7 +54,7 @@ void *__wrap_realloc(void *p, size_t n)
 
 void *__wrap_aligned_alloc(size_t align, size_t n)
 {
-    return fails() ? NULL : counted(__real_aligned_alloc(align, n));
+    return full || fails() ? NULL : counted(__real_aligned_alloc(align, n));
 }
 
 void __wrap_free(void *p)
@@ -237,9 +238,251 @@ START_TEST(reading_may_fail)
 }
 END_TEST
 
+/* ---- every op, at every allocation -------------------------------------- */
+
+/* An op a number, of float32 a and b [6, 5] in (0, 1), w [5] and classes y
+ * [6]. */
+static rill_tensor *each_op(rill_tape *t, int which, const rill_tensor *a,
+                            const rill_tensor *b, const rill_tensor *w,
+                            const rill_tensor *y)
+{
+    const rill_tensor *weight = rill_detach(t, w);
+    rill_reduce_opts rows = { .dims = RILL_DIMS(1) };
+    rill_cross_entropy_opts none = { .reduction = RILL_NONE, .weight = weight,
+                                     .label_smoothing = 0.1, .z_loss = 0.1 };
+    rill_cross_entropy_opts plain = { .denominator = 2 };
+    rill_linear_cross_entropy_opts chunk = { .chunk = 2 };
+    rill_binary_cross_entropy_opts bce = { .weight = weight,
+                                           .pos_weight = weight };
+    rill_nll_loss_opts nll = { .weight = weight };
+    const rill_tensor *ab[] = { a, b };
+    rill_shape wide = RILL_SHAPE(4, 5);
+    switch (which) {
+    case 0: return rill_add(t, a, w);
+    case 1: return rill_sub(t, a, w);
+    case 2: return rill_mul(t, a, w);
+    case 3: return rill_div(t, a, w);
+    case 4: return rill_neg(t, a);
+    case 5: return rill_scale(t, a, 2);
+    case 6: return rill_add_scalar(t, a, 2);
+    case 7: return rill_rsub(t, a, 2);
+    case 8: return rill_pow(t, a, 3);
+    case 9: return rill_pow_tensor(t, a, b);
+    case 10: return rill_square(t, a);
+    case 11: return rill_sqrt(t, a);
+    case 12: return rill_exp(t, a);
+    case 13: return rill_log(t, a);
+    case 14: return rill_abs(t, a);
+    case 15: return rill_maximum(t, a, b);
+    case 16: return rill_minimum(t, a, b);
+    case 17: return rill_clamp(t, a, 0.2, 0.8);
+    case 18: return rill_where(t, rill_gt(t, a, b), a, b);
+    case 19: return rill_cast(t, rill_cast(t, a, RILL_F64), RILL_F32);
+    case 20: return rill_sigmoid(t, a);
+    case 21: return rill_tanh(t, a);
+    case 22: return rill_relu(t, a);
+    case 23: return rill_leaky_relu(t, a, 0.1);
+    case 24: return rill_gelu(t, a);
+    case 25: return rill_gelu_tanh(t, a);
+    case 26: return rill_silu(t, a);
+    case 27: return rill_softplus(t, a);
+    case 28: return rill_matmul(t, a, b,
+                                &(rill_matmul_opts){ .transpose_b = true });
+    case 29: return rill_linear(t, a, b, NULL);
+    case 30: return rill_linear(t, rill_reshape(t, a, RILL_SHAPE(2, 3, 5)), b,
+                                rill_slice(t, rill_reshape(t, b,
+                                           RILL_SHAPE(30)), 0, 3, 9));
+    case 31: return rill_embedding(t, a, y, NULL);
+    case 32: return rill_sum(t, a, &rows);
+    case 33: return rill_mean(t, a, NULL);
+    case 34: return rill_var(t, a, NULL);
+    case 35: return rill_max(t, a, &rows);
+    case 36: return rill_min(t, a, &(rill_reduce_opts){
+                                       .dims = RILL_DIMS(0) });
+    case 37: return rill_logsumexp(t, a, &rows);
+    case 38: return rill_transpose(t, a, 0, 1);
+    case 39: return rill_slice(t, a, 0, 1, 3);
+    case 40: return rill_concat(t, ab, 2, 1);
+    case 41: return rill_expand(t, w, wide);
+    case 42: return rill_sum_to(t, a, RILL_SHAPE(5));
+    case 43: return rill_softmax(t, a, 0);
+    case 44: return rill_log_softmax(t, a, 1);
+    case 45: return rill_layer_norm(t, a, w, w, NULL);
+    case 46: return rill_dropout(t, a, 0.5);
+    case 47: return rill_cross_entropy(t, a, y, &plain);
+    case 48: return rill_cross_entropy(t, a, y, &none);
+    case 49: return rill_cross_entropy_probs(t, a, rill_softmax(t, b, 1),
+                                             &none);
+    case 50: return rill_linear_cross_entropy(t, a, b, NULL, y, &chunk);
+    case 51: return rill_nll_loss(t, rill_log_softmax(t, a, 1), y, &nll);
+    case 52: return rill_binary_cross_entropy(t, a, b, NULL);
+    case 53: return rill_binary_cross_entropy_with_logits(t, a, b, &bce);
+    case 54: return rill_mse_loss(t, a, b, NULL);
+    case 55: return rill_l1_loss(t, a, b, NULL);
+    case 56: return rill_smooth_l1_loss(t, a, b, 0.3, NULL);
+    case 57: return rill_huber_loss(t, a, b, 0.3, NULL);
+    case 58: return rill_mul(t, a, rill_one_hot(t, y, 5, RILL_F32));
+    case 59: return rill_mul(t, a, rill_cast(t, rill_argmax(t, a, NULL),
+                                             RILL_F32));
+    case 60: return rill_named(t, rill_mul(t, a, b), "product");
+    default: return NULL;
+    }
+}
+
+static const rill_tensor *left_alone(rill_tape *t, const rill_tensor *x,
+                                     const rill_tensor *grad, void *user)
+{
+    (void)x, (void)user;
+    return rill_scale(t, grad, 1);
+}
+
+/* What may be done with the op's sum of squares; of all but the first two one
+ * op is enough. */
+enum { BACKWARD, TWICE, EXPLAIN, PRINT, DOT, FINITE, SAMPLES, HOOK, WAYS };
+enum { OPS = 61, LINEAR = 29, EXPAND = 41 };
+
+typedef struct {
+    rill_tape *t;
+    FILE *out;
+    int which, way;
+    double result; /* a number of the gradients, or 0 */
+} work;
+
+/* False where anything failed. */
+static bool do_work(work *k)
+{
+    rill_tape *t = k->t;
+    static const float numbers[] = {
+        .31f, .72f, .15f, .64f, .27f, .91f, .43f, .56f, .12f, .85f, .39f,
+        .68f, .21f, .77f, .49f, .33f, .95f, .18f, .61f, .24f, .88f, .53f,
+        .36f, .74f, .11f, .59f, .82f, .45f, .29f, .66f, .97f, .14f, .51f,
+    };
+    static const int32_t classes[] = { 4, 0, 2, 2, 1, 3 };
+    rill_tensor *a = rill_watch(t, rill_view(t, numbers, RILL_F32,
+                                             RILL_SHAPE(6, 5)));
+    rill_tensor *b = rill_watch(t, rill_view(t, numbers + 3, RILL_F32,
+                                             RILL_SHAPE(6, 5)));
+    rill_tensor *w = rill_watch(t, rill_view(t, numbers + 8, RILL_F32,
+                                             RILL_SHAPE(5)));
+    rill_tensor *y = rill_view(t, classes, RILL_I32, RILL_SHAPE(6));
+    rill_tensor *z = each_op(t, k->which, a, b, w, y);
+    rill_tensor *loss = rill_sum(t, rill_square(t, z), NULL);
+    bool ok = loss;
+    if (k->way == HOOK)
+        ok = rill_on_grad(t, z, left_alone, NULL) && ok;
+    if (k->way == EXPLAIN)
+        ok = rill_backward_explain(k->out, t, loss, NULL) && ok;
+    else
+        ok = rill_backward(t, loss, &(rill_backward_opts){
+                                        .create_graph = k->way == TWICE }) &&
+             ok;
+    const rill_tensor *x = k->which == EXPAND ? w : a;
+    rill_tensor *g = rill_grad(t, x);
+    if (k->way == TWICE)
+        ok = rill_backward(t, rill_sum(t, rill_square(t, g), NULL), NULL) &&
+             ok;
+    if (k->way == PRINT)
+        rill_tape_print(k->out, t);
+    if (k->way == DOT)
+        rill_tape_dot(k->out, t, NULL);
+    if (k->way == SAMPLES)
+        ok = rill_sample_grad_norms(t, b) &&
+             rill_softmax_residual(t, rill_mul(t, a, b), y) && ok;
+    k->result = rill_norm(rill_grad(t, x));
+    return ok && !rill_error(t);
+}
+
+/* On a tape whose block has room for so many times 64 bytes more, and that
+ * gets no other. */
+static bool with_room(work *k, int blocks, int room)
+{
+    rill_tape_reset(k->t);
+    rill_tape_set_step(k->t, 0); /* dropout drops the same */
+    bool filled = rill_tape_alloc(k->t, (size_t)(blocks - room) * 64);
+    full = true;
+    bool ok = do_work(k);
+    full = false;
+    return filled && ok;
+}
+
+/* Memory runs out at each point of an op, its rule, its recorded rule and of
+ * what shows them: each time the tape says so, and works again afterwards. */
+START_TEST(every_op_may_run_out)
+{
+    work k = { .t = rill_tape_new(NULL), .out = fopen("/dev/null", "w") };
+    ck_assert(k.t && k.out);
+    rill_tape_train(k.t, true);
+    ck_assert(do_work(&k)); /* the block and the list of nodes are there */
+    rill_tape_reset(k.t);
+    int blocks = 0;
+    for (full = true; rill_tape_alloc(k.t, 64);)
+        blocks++;
+    full = false;
+    rill_clear_error(k.t);
+    for (int way = 0; way < WAYS; way++)
+        for (int which = 0; which < OPS; which++) {
+            k.way = way;
+            k.which = which;
+            if (way > TWICE && which != LINEAR)
+                continue;
+            if (way == FINITE)
+                rill_tape_check_finite(k.t, true);
+            rill_tape_reset(k.t);
+            rill_tape_set_step(k.t, 0);
+            ck_assert_msg(do_work(&k), "op %d, way %d: %s", which, way,
+                          rill_error(k.t));
+            double whole = k.result;
+            int room = 0;
+            for (; !with_room(&k, blocks, room); room++) {
+                const char *why = rill_error(k.t);
+                ck_assert_msg(why && strstr(why, "out of memory: "),
+                              "op %d, way %d, room %d: %s", which, way, room,
+                              why ? why : "nothing was said");
+                rill_clear_error(k.t);
+                ck_assert_msg(room < blocks, "op %d, way %d: no room is "
+                              "enough", which, way);
+            }
+            ck_assert_int_gt(room, 10);
+            ck_assert_double_eq(k.result, whole);
+            if (way == FINITE)
+                rill_tape_check_finite(k.t, false);
+        }
+    fclose(k.out);
+    rill_tape_free(k.t);
+}
+END_TEST
+
+static rill_tensor *checked(rill_tape *t, rill_tensor **x, void *user)
+{
+    (void)user;
+    return rill_mul(t, rill_sigmoid(t, x[0]), x[0]);
+}
+
+/* A gradient check computes on a tape of its own. */
+START_TEST(a_gradient_check_may_run_out)
+{
+    int failed = 0;
+    for (bool done = false; !done;) {
+        rill_tape *t = rill_tape_new(NULL);
+        const rill_tensor *x = rill_full(t, 2, RILL_F64, RILL_SHAPE(3));
+        calls = live = 0;
+        fail_at = ++failed;
+        armed = true;
+        done = rill_gradcheck(t, checked, &x, 1, &(rill_gradcheck_opts){
+                                                     .second_order = true });
+        armed = false;
+        ck_assert(done || strstr(rill_error(t), "out of memory: "));
+        ck_assert(done == (calls < fail_at) && live == 0);
+        rill_tape_free(t);
+    }
+    ck_assert_int_gt(failed, 3);
+}
+END_TEST
+
 int main(void)
 {
     return HARNESS_RUN("memory", steps_after_the_first_allocate_nothing,
                        every_allocation_may_fail, a_tape_survives_a_failure,
-                       reading_may_fail);
+                       reading_may_fail, every_op_may_run_out,
+                       a_gradient_check_may_run_out);
 }
