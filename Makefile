@@ -146,6 +146,23 @@ test-blas:
 	    EXTRA_LIBS="-L$(NETLIB) -Wl,-rpath,$(NETLIB)" test
 	! ldd $(BUILD)/blas/tests/test_engine | grep openblas
 
+# Lines and branches of src/ that the tests run, on every instruction set; not
+# those that compile for themselves, nor the examples'. build/cover/missing.txt
+# says what was not run. Functions are not inlined: gcov counts what is in all
+# instances of a kernel at once.
+COVER = $(BUILD)/cover
+COVER_FLAGS = -O0 -g --coverage -Dalways_inline=noinline -Wno-attributes
+COVER_TESTS = $(filter-out test_readme test_structure test_docs \
+              test_example_%,$(notdir $(TESTS)))
+coverage:
+	$(MAKE) BUILD=$(COVER) CFLAGS="$(COVER_FLAGS)" \
+	    $(COVER_TESTS:%=$(COVER)/tests/%)
+	find $(COVER) -name '*.gcda' -delete
+	for isa in baseline avx2 avx512; do \
+	    RILL_ISA=$$isa sh tests/run.sh $(COVER)/tests $(COVER_TESTS) || \
+	        exit 1; done
+	$(PYTHON) tests/coverage.py $(COVER) 95 90
+
 # Weights to PyTorch and back, where it is installed (python3-torch).
 test-torch: $(BUILD)/tests/test_safetensors
 	mkdir -p $(BUILD)/torch/safetensors
@@ -247,7 +264,7 @@ clean:
 	rm -rf build
 
 .PHONY: all lib examples train test test-torch test-cross test-browser \
-        test-valgrind test-tsan test-blas fuzz bench bench-recorder docs \
-        deps deps-browser deps-dev deps-docs clean lint install uninstall
+        test-valgrind test-tsan test-blas coverage fuzz bench bench-recorder \
+        docs deps deps-browser deps-dev deps-docs clean lint install uninstall
 .SECONDARY:
 -include $(OBJECTS:.o=.d) $(EXAMPLES:=.d) $(TESTS:=.d)
