@@ -2,7 +2,8 @@
  * block of text whose first line is "$ build/..." is a command; the lines
  * below it stand in its output in this order, "..." being lines left out.
  * Words must be the same, and numbers to a unit of their last digit, since
- * another instruction set may round otherwise; spaces may differ. */
+ * another instruction set may round otherwise; spaces may differ. Code that is
+ * shown compiles. */
 #include "printed.h"
 
 #include <dirent.h>
@@ -128,23 +129,46 @@ START_TEST(what_the_pages_show_is_printed)
 }
 END_TEST
 
+/* What stands on the page from `at` to the next end of a block. */
+static int block_length(const char *at)
+{
+    const char *end = strstr(at, "```");
+    ck_assert_ptr_nonnull(end);
+    return (int)(end - at);
+}
+
+static const char *block_of_c(void)
+{
+    const char *at = strstr(page, "```c\n");
+    ck_assert_ptr_nonnull(at);
+    return at + strlen("```c\n");
+}
+
+static void assert_compiles(const char *path)
+{
+    char line[512];
+    snprintf(line, sizeof line, "${CC:-cc} -std=c11 -Wall -Wextra -Wpedantic "
+             "-Wno-unused -Wno-unknown-pragmas -Werror -fsyntax-only -Isrc "
+             "-Isrc/ops -x c '%s' 2>&1", path);
+    FILE *f = popen(line, "r");
+    ck_assert_ptr_nonnull(f);
+    output[fread(output, 1, sizeof output - 1, f)] = '\0';
+    ck_assert_msg(pclose(f) == 0, "%.4000s", output);
+}
+
 /* The code in the rill column of from-pytorch.md, after the declarations that
  * the page opens with, compiles without a warning. */
 START_TEST(the_rill_column_compiles)
 {
-    char path[] = "/tmp/rill-docs-XXXXXX", line[512];
+    char path[] = "/tmp/rill-docs-XXXXXX";
     int fd = mkstemp(path), snippets = 0;
-    ck_assert_int_ge(fd, 0);
     FILE *f = fdopen(fd, "w");
     ck_assert_ptr_nonnull(f);
     read_page("from-pytorch.md");
-    const char *declared = strstr(page, "```c\n"), *end;
-    ck_assert_ptr_nonnull(declared);
-    end = strstr(declared += strlen("```c\n"), "```");
-    ck_assert_ptr_nonnull(end);
+    const char *declared = block_of_c(), *row = declared;
     fprintf(f, "#include <rill.h>\n%.*svoid page(void);\nvoid page(void)\n{\n",
-            (int)(end - declared), declared);
-    for (const char *row = end; (row = strstr(row, "\n| ")); row += 2) {
+            block_length(declared), declared);
+    for (; (row = strstr(row, "\n| ")); row += 2) {
         const char *stop = strchr(row + 1, '\n');
         const char *code = strstr(row + 1, " | ");
         while (code && stop && (code = strchr(code, '`')) && code++ < stop) {
@@ -156,14 +180,23 @@ START_TEST(the_rill_column_compiles)
     }
     fprintf(f, "}\n");
     ck_assert_int_eq(fclose(f), 0);
-    snprintf(line, sizeof line, "${CC:-cc} -std=c11 -Wall -Wextra -Wpedantic "
-             "-Wno-unused -Werror -fsyntax-only -Isrc -x c '%s' 2>&1", path);
-    f = popen(line, "r");
-    ck_assert_ptr_nonnull(f);
-    output[fread(output, 1, sizeof output - 1, f)] = '\0';
-    ck_assert_msg(pclose(f) == 0, "%.4000s", output);
+    assert_compiles(path);
     unlink(path);
     ck_assert_int_gt(snippets, 130);
+}
+END_TEST
+
+/* So does the op that CONTRIBUTING.md adds. */
+START_TEST(the_op_to_add_compiles)
+{
+    char path[] = "/tmp/rill-docs-XXXXXX";
+    FILE *f = fdopen(mkstemp(path), "w");
+    ck_assert_ptr_nonnull(f);
+    read_page("../CONTRIBUTING.md");
+    fwrite(block_of_c(), 1, (size_t)block_length(block_of_c()), f);
+    ck_assert_int_eq(fclose(f), 0);
+    assert_compiles(path);
+    unlink(path);
 }
 END_TEST
 
@@ -195,6 +228,6 @@ END_TEST
 int main(void)
 {
     return HARNESS_RUN("docs", numbers_are_compared_to_the_last_digit,
-                       the_rill_column_compiles,
+                       the_rill_column_compiles, the_op_to_add_compiles,
                        what_the_pages_show_is_printed);
 }
