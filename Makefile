@@ -207,6 +207,19 @@ docs:
 	echo OUTPUT_DIRECTORY=$(BUILD)/docs; } | doxygen -
 	@echo $(BUILD)/docs/html/index.html
 
+# Those of the README, by Graphviz and Chromium (make deps-browser).
+pictures: $(BUILD)/examples/09_reading_gradients \
+          $(BUILD)/examples/04_gradient_flow
+	@mkdir -p docs/pictures $(BUILD)/pictures
+	$< graph | dot -Tpng -o docs/pictures/graph.png
+	$(BUILD)/examples/04_gradient_flow \
+	    --report $(BUILD)/pictures/flow.html >/dev/null
+	chromium --headless --no-sandbox --disable-dev-shm-usage \
+	    --user-data-dir=$(BUILD)/pictures/chromium --hide-scrollbars \
+	    --window-size=1280,960 --virtual-time-budget=5000 \
+	    --screenshot=docs/pictures/page.png \
+	    "file://$(abspath $(BUILD))/pictures/flow.html" 2>/dev/null
+
 # Debian's python, which finds Debian's selenium.
 test-browser: examples $(BUILD)/tests/browser/report $(BUILD)/tests/test_graph
 	/usr/bin/python3 -B tests/browser/test_page.py $(BUILD)
@@ -265,6 +278,7 @@ clean:
 
 .PHONY: all lib examples train test test-torch test-cross test-browser \
         test-valgrind test-tsan test-blas coverage fuzz bench bench-recorder \
-        docs deps deps-browser deps-dev deps-docs clean lint install uninstall
+        docs pictures deps deps-browser deps-dev deps-docs clean lint \
+        install uninstall
 .SECONDARY:
 -include $(OBJECTS:.o=.d) $(EXAMPLES:=.d) $(TESTS:=.d)

@@ -1,9 +1,9 @@
-/* test_docs.c: what the pages in docs/ show is what the programs print. A
- * block of text whose first line is "$ build/..." is a command; the lines
- * below it stand in its output in this order, "..." being lines left out.
- * Words must be the same, and numbers to a unit of their last digit, since
- * another instruction set may round otherwise; spaces may differ. Code that is
- * shown compiles. */
+/* test_docs.c: what the README and the pages in docs/ show is what programs
+ * print. A block of text whose first line is "$ build/..." is a command; the
+ * lines below it stand in its output in this order, "..." being lines left
+ * out. Words must be the same, and numbers to a unit of their last digit,
+ * since another instruction set may round otherwise; spaces may differ. Code
+ * that is shown compiles. */
 #include "printed.h"
 
 #include <dirent.h>
@@ -103,29 +103,35 @@ static void check_block(const char *block, const char *end)
     }
 }
 
-START_TEST(what_the_pages_show_is_printed)
+/* Checks every block of a page that is a command; how many there are. */
+static int check_page(const char *name)
 {
     static const char fence[] = "```text\n", prompt[] = "$ build/examples/";
     int blocks = 0;
+    read_page(name);
+    for (const char *at = page; (at = strstr(at, fence));) {
+        at += strlen(fence);
+        const char *end = strstr(at, "```\n");
+        ck_assert_ptr_nonnull(end);
+        if (strncmp(at, prompt, strlen(prompt)) == 0) {
+            check_block(at + strlen(prompt), end);
+            blocks++;
+        }
+        at = end + strlen("```\n");
+    }
+    return blocks;
+}
+
+START_TEST(what_the_pages_show_is_printed)
+{
     DIR *docs = opendir("docs");
     ck_assert_ptr_nonnull(docs);
-    for (struct dirent *e; (e = readdir(docs));) {
-        if (!strstr(e->d_name, ".md"))
-            continue;
-        read_page(e->d_name);
-        for (const char *at = page; (at = strstr(at, fence));) {
-            at += strlen(fence);
-            const char *end = strstr(at, "```\n");
-            ck_assert_ptr_nonnull(end);
-            if (strncmp(at, prompt, strlen(prompt)) == 0) {
-                check_block(at + strlen(prompt), end);
-                blocks++;
-            }
-            at = end + strlen("```\n");
-        }
-    }
+    int blocks = check_page("../README.md");
+    for (struct dirent *e; (e = readdir(docs));)
+        if (strstr(e->d_name, ".md"))
+            blocks += check_page(e->d_name);
     closedir(docs);
-    ck_assert_int_gt(blocks, 10);
+    ck_assert_int_gt(blocks, 15);
 }
 END_TEST
 
@@ -200,6 +206,18 @@ START_TEST(the_op_to_add_compiles)
 }
 END_TEST
 
+/* What 09_reading_gradients does that no page shows as text. */
+START_TEST(the_graph_and_the_usage)
+{
+    ck_assert_int_eq(run("09_reading_gradients graph"), 0);
+    ck_assert_ptr_nonnull(strstr(output, "digraph"));
+    ck_assert_ptr_nonnull(strstr(output, "cross_entropy"));
+    ck_assert_int_eq(run("09_reading_gradients"), 2);
+    ck_assert_int_eq(run("09_reading_gradients picture"), 2);
+    ck_assert_ptr_nonnull(strstr(output, "listing|graph|explain|finite"));
+}
+END_TEST
+
 /* The comparison itself: it must be able to fail. */
 START_TEST(numbers_are_compared_to_the_last_digit)
 {
@@ -229,5 +247,6 @@ int main(void)
 {
     return HARNESS_RUN("docs", numbers_are_compared_to_the_last_digit,
                        the_rill_column_compiles, the_op_to_add_compiles,
+                       the_graph_and_the_usage,
                        what_the_pages_show_is_printed);
 }
