@@ -238,6 +238,100 @@ START_TEST(reading_may_fail)
 }
 END_TEST
 
+/* ---- models and checkpoints ---------------------------------------------- */
+
+enum { SAVE, LOAD, SAVE_PARAMS, LOAD_PARAMS, GET, FILE_WAYS };
+
+/* True where it worked; else *why is the sentence of the one that failed. */
+static bool on_file(int way, training *w, const char **why)
+{
+    static int64_t step = 3;
+    static rill_rng r = { .seed = 5 };
+    static char gone[64]; /* with the file that it stood on */
+    rill_checkpoint c = { w->net, w->opt, w->t, &r, &step };
+    bool ok = false;
+    if (way == SAVE)
+        ok = rill_checkpoint_save(&c, "file");
+    else if (way == LOAD)
+        ok = rill_checkpoint_load(&c, "file");
+    else if (way == SAVE_PARAMS)
+        ok = rill_params_save(w->net, "file", NULL);
+    else if (way == LOAD_PARAMS)
+        ok = rill_params_load(w->net, "file", NULL);
+    *why = rill_params_error(w->net);
+    if (way == GET) {
+        rill_safetensors *f = rill_safetensors_open("file");
+        ok = f && rill_safetensors_get(w->t, f, "fc2.weight");
+        snprintf(gone, sizeof gone, "%s", f ? rill_error(w->t)
+                                            : "out of memory: no file");
+        *why = ok ? NULL : gone;
+        rill_safetensors_free(f);
+    }
+    return ok;
+}
+
+static bool make_and_step(training *w, uint64_t seed)
+{
+    *w = (training){ .t = rill_tape_new(NULL) };
+    w->net = rill_params_new(RILL_F32, seed);
+    w->opt = rill_adamw_new(w->net, &(rill_adamw_opts){ .lr = 1e-2 });
+    w->fc1 = rill_nn_linear_new(w->net, "fc1", 10, WIDTH);
+    w->norm = rill_nn_layer_norm_new(w->net, "norm", WIDTH);
+    w->fc2 = rill_nn_linear_new(w->net, "fc2", WIDTH, WIDTH);
+    return training_step(w);
+}
+
+/* The first weight of the file, read with memory enough. */
+static float first_weight(rill_tape *t)
+{
+    rill_safetensors *f = rill_safetensors_open("file");
+    const rill_tensor *x = rill_safetensors_get(t, f, "fc1.weight");
+    float first = x ? *rill_f32(x) : NAN;
+    rill_safetensors_free(f);
+    rill_tape_reset(t);
+    return first;
+}
+
+/* Where memory runs out while a file is written the file keeps what it had,
+ * and where it is read, the parameters. */
+START_TEST(saving_and_loading_may_fail)
+{
+    char folder[] = "/tmp/rill_test_memory_XXXXXX";
+    ck_assert(mkdtemp(folder) && chdir(folder) == 0);
+    training old, w;
+    const char *why;
+    ck_assert(make_and_step(&old, 7));
+    float before = *rill_f32(old.fc1.weight);
+    for (int way = 0; way < FILE_WAYS; way++) {
+        int failed = 0;
+        for (bool done = false; !done;) {
+            ck_assert(on_file(SAVE, &old, &why));
+            ck_assert(make_and_step(&w, 8));
+            float mine = *rill_f32(w.fc1.weight);
+            calls = 0;
+            fail_at = ++failed;
+            armed = true;
+            done = on_file(way, &w, &why);
+            armed = false;
+            ck_assert_msg(done || strstr(why, "out of memory"),
+                          "way %d, allocation %d: %s", way, failed, why);
+            ck_assert(done == (calls < fail_at) && failed < 1000);
+            bool saves = way == SAVE || way == SAVE_PARAMS;
+            bool loads = way == LOAD || way == LOAD_PARAMS;
+            rill_clear_error(w.t);
+            ck_assert(first_weight(w.t) == (done && saves ? mine : before));
+            ck_assert(*rill_f32(w.fc1.weight) ==
+                      (done && loads ? before : mine));
+            training_free(&w);
+        }
+        ck_assert_int_gt(failed, 2);
+    }
+    training_free(&old);
+    remove("file");
+    ck_assert(chdir("/") == 0 && rmdir(folder) == 0);
+}
+END_TEST
+
 /* ---- every op, at every allocation -------------------------------------- */
 
 /* An op a number, of float32 a and b [6, 5] in (0, 1), w [5] and classes y
@@ -483,6 +577,6 @@ int main(void)
 {
     return HARNESS_RUN("memory", steps_after_the_first_allocate_nothing,
                        every_allocation_may_fail, a_tape_survives_a_failure,
-                       reading_may_fail, every_op_may_run_out,
-                       a_gradient_check_may_run_out);
+                       reading_may_fail, saving_and_loading_may_fail,
+                       every_op_may_run_out, a_gradient_check_may_run_out);
 }

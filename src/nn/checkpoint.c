@@ -131,7 +131,8 @@ bool rill_checkpoint_save(const rill_checkpoint *c, const char *path)
     checkpoint_parts s = { .t = rill_tape_new(NULL) };
     bool good = s.t && checkpoint_write(&s, c, path);
     if (!good)
-        rill_fail(c->params->home, "%s", rill_error(s.t));
+        rill_fail(c->params->home, "%s", s.t ? rill_error(s.t)
+                                             : "out of memory");
     rill_tape_free(s.t);
     return good;
 }
@@ -269,7 +270,7 @@ bool rill_checkpoint_load(const rill_checkpoint *c, const char *path)
     if (good)
         checkpoint_apply(&r, c);
     else if (!rill_params_error(c->params))
-        rill_fail(c->params->home, "%s", !f ? "out of memory"
+        rill_fail(c->params->home, "%s", !f || !r.t ? "out of memory"
                   : rill_error(r.t) ? rill_error(r.t)
                                     : rill_optim_error(c->optim));
     rill_safetensors_free(f);

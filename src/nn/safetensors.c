@@ -574,7 +574,7 @@ bool rill_params_save(rill_params *p, const char *path,
     }
     bool good = x && rill_safetensors_write(t, path, names, x, p->n, metadata);
     if (!good)
-        rill_fail(p->home, "%s", rill_error(t));
+        rill_fail(p->home, "%s", t ? rill_error(t) : "out of memory");
     rill_tape_free(t);
     return good;
 }
