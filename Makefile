@@ -225,11 +225,21 @@ test-browser: examples $(BUILD)/tests/browser/report $(BUILD)/tests/test_graph
 	/usr/bin/python3 -B tests/browser/test_page.py $(BUILD)
 	sh tests/browser/dot.sh $(BUILD)/tests/test_graph
 
+# The gate, and what would make it too long.
+test-all:
+	.ci/run
+	sh tests/cross.sh arm64
+	$(MAKE) CC=clang SAN=1 BUILD=$(BUILD)/clang-san test
+	$(MAKE) CC=clang CFLAGS=-O0 BUILD=$(BUILD)/clang-O0 test
+	$(MAKE) coverage fuzz
+	! $(PYTHON) -c 'import torch' || $(MAKE) test-torch
+
 # Warnings as errors from both compilers, and cppcheck.
 lint:
 	@for cc in gcc clang; do for f in $(SOURCES) $(wildcard examples/*.c) \
 	    $(wildcard tests/*.c tests/browser/*.c); do \
-	    $$cc -fsyntax-only $(filter-out -MMD -MP -fexcess-precision=fast,$(FLAGS)) -Werror -Isrc \
+	    $$cc -fsyntax-only -Werror -Isrc \
+	        $(filter-out -MMD -MP -fexcess-precision=fast,$(FLAGS)) \
 	        $(BLAS_CFLAGS) $$f || exit 1; done; done
 	@cppcheck --quiet --error-exitcode=1 --std=c11 -Isrc --inline-suppr \
 	    --enable=warning,portability --suppressions-list=tests/cppcheck.txt \
@@ -276,9 +286,9 @@ uninstall:
 clean:
 	rm -rf build
 
-.PHONY: all lib examples train test test-torch test-cross test-browser \
-        test-valgrind test-tsan test-blas coverage fuzz bench bench-recorder \
-        docs pictures deps deps-browser deps-dev deps-docs clean lint \
-        install uninstall
+.PHONY: all lib examples train test test-all test-torch test-cross \
+        test-browser test-valgrind test-tsan test-blas coverage fuzz bench \
+        bench-recorder docs pictures deps deps-browser deps-dev deps-docs \
+        clean lint install uninstall
 .SECONDARY:
 -include $(OBJECTS:.o=.d) $(EXAMPLES:=.d) $(TESTS:=.d)
