@@ -128,12 +128,14 @@ test-valgrind: all $(TESTS)
 	    --show-leak-kinds=definite --errors-for-leak-kinds=definite" \
 	    sh tests/run.sh $(BUILD)/tests $(notdir $(TESTS))
 
-# ThreadSanitizer on the tests that start threads.
+# ThreadSanitizer on the tests that start threads; a child of one that has some
+# starts its own, which it has to be told to allow.
 TSAN_TESTS = test_threads test_programs_nn
 test-tsan:
 	$(MAKE) BUILD=$(BUILD)/tsan CFLAGS="-O1 -g -fsanitize=thread" \
 	    $(TSAN_TESTS:%=$(BUILD)/tsan/tests/%)
-	sh tests/run.sh $(BUILD)/tsan/tests $(TSAN_TESTS)
+	TSAN_OPTIONS=die_after_fork=0 \
+	    sh tests/run.sh $(BUILD)/tsan/tests $(TSAN_TESTS)
 
 # With netlib's reference BLAS, its header and its library: -lblas alone may be
 # OpenBLAS's under that name.

@@ -521,6 +521,84 @@ START_TEST(null_is_an_error_of_its_own)
     ck_assert_int_eq(rill_shape_of(NULL).ndim, 0);
     ck_assert(isnan(rill_norm(NULL)));
     ck_assert_str_eq(rill_name(NULL), "");
+    ck_assert_uint_eq(rill_tape_peak_bytes(NULL), 0);
+    ck_assert_uint_eq(rill_tape_step(NULL), 0);
+    ck_assert_str_eq(rill_tape_isa(NULL), "");
+    ck_assert_ptr_null(rill_tape_alloc(NULL, 1));
+    ck_assert_ptr_null(rill_warning(NULL));
+    ck_assert(!rill_data(NULL) && !rill_f64(NULL));
+    ck_assert(!rill_variable_write(NULL) && !rill_variable_frozen(NULL));
+    ck_assert(!rill_node_op(NULL) && !rill_node_output(NULL));
+    ck_assert(!rill_node_attrs(NULL) && rill_node_inputs(NULL) == 0);
+    ck_assert_int_eq(rill_node_index(NULL), -1);
+    rill_tape_set_step(NULL, 1);
+    rill_variable_freeze(NULL, true);
+    rill_warn(NULL, "to nobody");
+}
+END_TEST
+
+/* What is not a variable is not written to, nor frozen. */
+START_TEST(constants_stay)
+{
+    rill_tensor *a = rill_zeros(tape, RILL_F32, RILL_SHAPE(2));
+    ck_assert_ptr_null(rill_variable_write(a));
+    rill_variable_freeze(a, true);
+    ck_assert(!rill_variable_frozen(a));
+    ASSERT_REFUSED(rill_watch(tape, rill_zeros(tape, RILL_I32,
+                                               RILL_SHAPE(2))),
+                   "watch: x is int32: only float32 and float64 have "
+                   "gradients");
+    ck_assert_ptr_null(rill_watch(tape, rill_add(NULL, a, a)));
+    ck_assert_str_eq(rill_error(tape), "watch: x is NULL");
+    ck_assert_str_eq(rill_dtype_name((rill_dtype)99), "unknown");
+}
+END_TEST
+
+/* RILL_ISA is read when a tape is made; a name that is none is passed over. */
+START_TEST(says_its_instruction_set)
+{
+    const char *was = getenv("RILL_ISA"), *names[] = { "baseline", "avx99" };
+    char *kept = was ? strcpy(malloc(strlen(was) + 1), was) : NULL;
+    const char *said[2];
+    unsetenv("RILL_ISA");
+    rill_tape *best = rill_tape_new(NULL);
+    for (int i = 0; i < 2; i++) {
+        setenv("RILL_ISA", names[i], 1);
+        rill_tape *t = rill_tape_new(NULL);
+        said[i] = rill_tape_isa(t);
+        rill_tape_free(t);
+    }
+    if (kept)
+        setenv("RILL_ISA", kept, 1);
+    else
+        unsetenv("RILL_ISA");
+    free(kept);
+    ck_assert_str_eq(said[0], "baseline");
+    ck_assert_str_eq(said[1], rill_tape_isa(best));
+    rill_tape_free(best);
+}
+END_TEST
+
+static void double_for_float(rill_tape *t, const rill_node *n,
+                             const rill_tensor *gy, const rill_tensor **gx)
+{
+    (void)n;
+    gx[0] = rill_cast(t, gy, RILL_F64);
+}
+
+START_TEST(a_rule_of_another_dtype)
+{
+    static const rill_op op = { "own", "dx = dy", double_for_float, NULL, 0 };
+    rill_tensor *x = rill_watch(tape, rill_zeros(tape, RILL_F32,
+                                                 RILL_SCALAR));
+    const rill_tensor *in = x;
+    rill_tensor *y = rill_record(tape, &op, rill_zeros(tape, RILL_F32,
+                                                       RILL_SCALAR),
+                                 &in, 1, NULL);
+    ASSERT_REFUSED(rill_backward(tape, y, NULL),
+                   "backward: a rule gave a float64 gradient for a float32 "
+                   "value");
+    ck_assert_ptr_null(rill_grad(tape, x));
 }
 END_TEST
 
@@ -558,6 +636,89 @@ static rill_tensor *wrong_alone(rill_tape *t, rill_tensor **x, void *user)
 {
     return wrong(t, (rill_tensor *[]){ x[0], x[0] }, user);
 }
+
+/* y = 2 x with one right rule and one wrong one, or with both right as long
+ * as they are not differentiated themselves. */
+static void right_backward(rill_tape *t, const rill_node *n,
+                           const rill_tensor *gy, const rill_tensor **gx)
+{
+    (void)n;
+    gx[0] = rill_scale(t, gy, 2);
+}
+static void cut_backward(rill_tape *t, const rill_node *n,
+                         const rill_tensor *gy, const rill_tensor **gx)
+{
+    (void)n;
+    gx[0] = rill_scale(t, rill_detach(t, gy), 2);
+}
+
+static rill_tensor *twice(rill_tape *t, rill_tensor **x, void *op)
+{
+    rill_tensor *y = rill_like(t, x[0]);
+    double *out = rill_write(y);
+    for (int64_t i = 0; out && i < rill_numel(y); i++)
+        out[i] = 2 * rill_at(x[0], i);
+    return rill_square(t, rill_record(t, op, y,
+                                      (const rill_tensor *[]){ x[0] }, 1,
+                                      NULL));
+}
+
+static rill_tensor *constant(rill_tape *t, rill_tensor **x, void *user)
+{
+    (void)x, (void)user;
+    return rill_full(t, 3, RILL_F64, RILL_SHAPE(2));
+}
+
+static rill_tensor *cubed(rill_tape *t, rill_tensor **x, void *user)
+{
+    (void)user;
+    return rill_pow(t, x[0], 3);
+}
+
+START_TEST(gradcheck_runs_every_rule)
+{
+    static rill_op recorded = { "own", "", wrong_backward, right_backward, 0 };
+    static rill_op cut = { "own", "", cut_backward, right_backward, 0 };
+    static rill_op right = { "own", "", right_backward, NULL, 0 };
+    const rill_tensor *a = normal(1, RILL_F64, RILL_SHAPE(3));
+    rill_gradcheck_opts o = { .user = &recorded };
+    ck_assert(!rill_gradcheck(tape, twice, &a, 1, &o));
+    ck_assert_ptr_nonnull(strstr(rill_error(tape), "gradcheck: square: the "
+                                 "recorded gradient in argument 0 at "));
+    rill_clear_error(tape);
+    o.user = &cut; /* first derivatives show nothing */
+    ck_assert(rill_gradcheck(tape, twice, &a, 1, &o));
+    o.second_order = true;
+    ck_assert(!rill_gradcheck(tape, twice, &a, 1, &o));
+    ck_assert_ptr_nonnull(strstr(rill_error(tape), "gradcheck: square: the "
+                                 "second derivative in argument "));
+    rill_clear_error(tape);
+    o.user = &right;
+    ck_assert(rill_gradcheck(tape, twice, &a, 1, &o));
+    ASSERT_OK();
+}
+END_TEST
+
+/* A step too wide for a curve is beyond the default tolerance, not beyond one
+ * that is given. */
+START_TEST(gradcheck_takes_its_options)
+{
+    const rill_tensor *a = rill_full(tape, 1, RILL_F64, RILL_SHAPE(1));
+    rill_gradcheck_opts o = { .step = 0.1 }; /* 3.01, and not 3 */
+    ck_assert(!rill_gradcheck(tape, cubed, &a, 1, &o));
+    rill_clear_error(tape);
+    o.rtol = 0.1;
+    ck_assert(rill_gradcheck(tape, cubed, &a, 1, &o));
+    o.rtol = 0, o.atol = 0.1;
+    ck_assert(rill_gradcheck(tape, cubed, &a, 1, &o));
+    /* of a constant every gradient is 0 */
+    ck_assert(rill_gradcheck(tape, constant, &a, 1, NULL));
+    ASSERT_OK();
+    const rill_tensor *none = NULL;
+    ASSERT_REFUSED(rill_gradcheck(tape, cubed, &none, 1, NULL),
+                   "gradcheck: an input is NULL");
+}
+END_TEST
 
 START_TEST(gradcheck_names_the_worst_element)
 {
@@ -612,5 +773,7 @@ int main(void)
         a_change_off_the_way_does_not_matter, finds_many_variables,
         other_tapes_hold_constants_only, reset_ends_what_was_made,
         reuses_its_memory, keeps_the_first_error,
-        null_is_an_error_of_its_own, gradcheck_names_the_worst_element);
+        null_is_an_error_of_its_own, constants_stay, says_its_instruction_set,
+        a_rule_of_another_dtype, gradcheck_runs_every_rule,
+        gradcheck_takes_its_options, gradcheck_names_the_worst_element);
 }

@@ -103,6 +103,7 @@ static bool training_step(training *w)
 /* True where everything worked; otherwise some object must say why. */
 static bool train(training *w)
 {
+    static char text[100000];
     *w = (training){ .t = rill_tape_new(NULL) };
     w->net = rill_params_new(RILL_F32, 7);
     w->opt = rill_adamw_new(w->net, &(rill_adamw_opts){ .lr = 1e-2 });
@@ -112,6 +113,8 @@ static bool train(training *w)
     w->recorder = rill_recorder_new("/dev/null", w->net, NULL, w->error,
                                     sizeof w->error);
     bool ok = w->t && w->net && w->opt && w->fc2.bias && w->recorder;
+    memset(text, 'x', sizeof text - 1); /* a line longer than most */
+    ok = ok && rill_recorder_event(w->recorder, text);
     for (int i = 0; ok && i < STEPS; i++) {
         int before = calls;
         ok = training_step(w);
@@ -238,7 +241,7 @@ START_TEST(reading_may_fail)
 }
 END_TEST
 
-/* ---- models and checkpoints ---------------------------------------------- */
+/* ---- models and checkpoints --------------------------------------------- */
 
 enum { SAVE, LOAD, SAVE_PARAMS, LOAD_PARAMS, GET, FILE_WAYS };
 

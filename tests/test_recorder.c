@@ -937,6 +937,25 @@ START_TEST(values_events_regions)
 }
 END_TEST
 
+/* A line has the room that it takes. */
+START_TEST(a_long_line)
+{
+    enum { LONG = 200000 };
+    char *text = malloc(LONG + 1);
+    memset(text, 'x', LONG);
+    text[LONG] = '\0';
+    network w = network_new(RILL_F32);
+    rill_recorder *r = recorder(w.net, NULL);
+    ck_assert(rill_recorder_event(r, text));
+    ck_assert(rill_recorder_event(r, "after"));
+    close_and_read(r);
+    assert_text(line_at("event", 0), "text", text);
+    assert_text(line_at("event", 1), "text", "after");
+    network_free(&w);
+    free(text);
+}
+END_TEST
+
 static rill_tensor *no_logits(rill_tape *t, rill_tensor **x, void *user)
 {
     (void)user;
@@ -1197,9 +1216,9 @@ int main(void)
         "recorder", figures_in_float32, figures_in_float64, first_line,
         powers_of_two, small_and_large_norms, not_finite_between,
         noise_that_cannot_be_had, graph_and_loss, every_and_details,
-        accumulated, values_events_regions, refused_additions, hostile_names,
-        refused, recording_changes_nothing, disk_fills_up, killed,
-        lines_come_as_it_goes);
+        accumulated, values_events_regions, a_long_line, refused_additions,
+        hostile_names, refused, recording_changes_nothing, disk_fills_up,
+        killed, lines_come_as_it_goes);
     remove(path);
     return rmdir(folder) == 0 ? status : EXIT_FAILURE;
 }

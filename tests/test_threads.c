@@ -3,6 +3,8 @@
 #include "harness.h"
 
 #include <pthread.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 static const int counts[] = { 1, 2, 3, 8 };
 enum { COUNTS = sizeof counts / sizeof *counts };
@@ -20,6 +22,15 @@ static void keep_or_compare(void *kept, const rill_tensor *x, bool first)
     else
         ck_assert_mem_eq(kept, rill_data(x), bytes_of(x));
 }
+
+/* First of all tests: nobody has asked for the number yet. */
+START_TEST(reads_the_environment)
+{
+    setenv("RILL_NUM_THREADS", "3", 1);
+    setenv("OMP_NUM_THREADS", "5", 1);
+    ck_assert_int_eq(rill_threads(), 3);
+}
+END_TEST
 
 START_TEST(sets_and_reads)
 {
@@ -218,9 +229,28 @@ START_TEST(four_trainings_at_once)
 }
 END_TEST
 
+/* A child process has none of its parent's threads, and makes its own. */
+START_TEST(a_forked_child_goes_on)
+{
+    rill_set_threads(2);
+    rill_tensor *a = normal(1, RILL_F32, RILL_SHAPE(BATCH, IN));
+    rill_tensor *w = normal(2, RILL_F32, RILL_SHAPE(HIDDEN, IN));
+    rill_tensor *y = rill_linear(tape, a, w, NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        rill_tensor *again = rill_linear(tape, a, w, NULL);
+        exit(!again || memcmp(rill_data(again), rill_data(y), bytes_of(y)));
+    }
+    int status = -1;
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert_int_eq(status, 0);
+}
+END_TEST
+
 int main(void)
 {
-    return HARNESS_RUN("threads", sets_and_reads, products_are_the_same_bits,
-                       loops_are_the_same_bits, a_training_is_the_same_bits,
-                       four_trainings_at_once);
+    return HARNESS_RUN("threads", reads_the_environment, sets_and_reads,
+                       products_are_the_same_bits, loops_are_the_same_bits,
+                       a_training_is_the_same_bits, four_trainings_at_once,
+                       a_forked_child_goes_on);
 }
