@@ -625,6 +625,103 @@ START_TEST(checkpoints_that_do_not_fit)
 }
 END_TEST
 
+/* Files that another program may have made: w [2] with AdamW's two states. */
+START_TEST(malformed_checkpoints)
+{
+#define UNREADABLE(key) "checkpoint: no readable \"" key "\" in the file"
+    static const struct {
+        const char *params, *optim, *lr, *step;
+        int64_t steps, state; /* elements; 0: the tensor is not there */
+        rill_dtype dtype;     /* of the steps and of the state */
+        const char *sentence; /* NULL: it is in order */
+    } cases[] = {
+        { "7 0", "adamw", "0.5", "3", 1, 2, RILL_F32, NULL },
+        { "7", "adamw", "0.5", "3", 1, 2, RILL_F32,
+          UNREADABLE("rill.params") },
+        { "7 0 1", "adamw", "0.5", "3", 1, 2, RILL_F32,
+          UNREADABLE("rill.params") },
+        { "7 0", "adamw", "0.5", "three", 1, 2, RILL_F32,
+          UNREADABLE("rill.step") },
+        { "7 0", NULL, "0.5", "3", 1, 2, RILL_F32,
+          "checkpoint: the file's optimiser is not named, not adamw" },
+        { "7 0", "adamw", NULL, "3", 1, 2, RILL_F32,
+          UNREADABLE("rill.lr") },
+        { "7 0", "adamw", "-1", "3", 1, 2, RILL_F32,
+          UNREADABLE("rill.lr") },
+        { "7 0", "adamw", "0.5", "3", 2, 2, RILL_F32,
+          UNREADABLE(".optim.steps") },
+        { "7 0", "adamw", "0.5", "3", 0, 2, RILL_F32,
+          "run: has no tensor \".optim.steps\"" },
+        { "7 0", "adamw", "0.5", "3", 1, 0, RILL_F32,
+          "run: has no tensor \".optim.1.w\"" },
+        { "7 0", "adamw", "0.5", "3", 1, 3, RILL_F32,
+          "checkpoint: the state of w does not fit it" },
+        { "7 0", "adamw", "0.5", "3", 1, 2, RILL_F64,
+          "checkpoint: the state of w does not fit it" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        rill_params *net = rill_params_new(RILL_F32, 1);
+        rill_tensor *w = rill_params_add(net, "w", RILL_SHAPE(2));
+        rill_adamw_opts adamw = { .lr = 0.1 };
+        rill_optim *o = rill_adamw_new(net, &adamw);
+        int64_t step = 0;
+        const char *names[] = { "w", ".optim.0.w", ".optim.steps",
+                                ".optim.1.w" };
+        const rill_tensor *x[] = {
+            rill_full(tape, 4, RILL_F32, RILL_SHAPE(2)),
+            rill_full(tape, 1, RILL_F32, RILL_SHAPE(2)),
+            rill_full(tape, 5, RILL_F64, RILL_SHAPE(cases[i].steps)),
+            rill_full(tape, 1, cases[i].dtype, RILL_SHAPE(cases[i].state)),
+        };
+        int n = cases[i].state ? 4 : 3;
+        if (!cases[i].steps) {
+            names[2] = names[3];
+            x[2] = x[n = 3];
+        }
+        /* a text that is left out has another key */
+        rill_metadata m[] = {
+            { "rill.params", cases[i].params }, { "rill.step", cases[i].step },
+            { cases[i].optim ? "rill.optim" : "a",
+              cases[i].optim ? cases[i].optim : "" },
+            { cases[i].lr ? "rill.lr" : "b", cases[i].lr ? cases[i].lr : "" },
+            { NULL, NULL },
+        };
+        ck_assert(rill_safetensors_write(tape, "run", names, x, n, m));
+        rill_checkpoint c = { net, o, NULL, NULL, &step };
+        ck_assert(rill_checkpoint_load(&c, "run") == !cases[i].sentence);
+        ck_assert_pstr_eq(rill_params_error(net), cases[i].sentence);
+        ck_assert_int_eq(step, cases[i].sentence ? 0 : 3);
+        ck_assert_double_eq(rill_optim_lr(o), cases[i].sentence ? 0.1 : 0.5);
+        ck_assert((rill_at(w, 0) == 4) == !cases[i].sentence);
+        rill_optim_free(o);
+        rill_params_free(net);
+    }
+}
+END_TEST
+
+/* F16's ends: infinities, NaN, the largest and the smallest. */
+START_TEST(half_precision)
+{
+    static const char header[] = "{\"h\":{\"dtype\":\"F16\",\"shape\":[6],"
+                                 "\"data_offsets\":[0,12]}}";
+    static const unsigned char data[] = { 0, 0x7c, 0, 0xfc, 1, 0x7e,
+                                          0xff, 0x7b, 1, 0, 0, 0x80 };
+    FILE *file = fopen("half", "wb");
+    fputc((int)strlen(header), file);
+    fwrite((char[7]){ 0 }, 1, 7, file);
+    fputs(header, file);
+    fwrite(data, 1, sizeof data, file);
+    ck_assert_int_eq(fclose(file), 0);
+    rill_safetensors *f = rill_safetensors_open("half");
+    ck_assert_pstr_eq(rill_safetensors_error(f), NULL);
+    rill_tensor *x = rill_safetensors_get(tape, f, "h");
+    assert_tensor(x, RILL_SHAPE(6), (double[]){ INFINITY, -INFINITY, NAN,
+                                                65504, 0x1p-24, 0 }, 0);
+    ck_assert(signbit(rill_at(x, 5)));
+    rill_safetensors_free(f);
+}
+END_TEST
+
 int main(void)
 {
     static char folder[] = "/tmp/rill-safetensors-XXXXXX";
@@ -642,7 +739,8 @@ int main(void)
                              names_that_do_not_fit, many_names,
                              old_file_is_unharmed, state_dict_of_pytorch,
                              a_run_goes_on_to_the_bit,
-                             checkpoints_that_do_not_fit);
+                             checkpoints_that_do_not_fit,
+                             malformed_checkpoints, half_precision);
     char command[64];
     snprintf(command, sizeof command, "rm -r %s", folder);
     return system(command) == 0 ? failed : EXIT_FAILURE;
