@@ -108,9 +108,9 @@ END_TEST
 
 /* ---- a whole training --------------------------------------------------- */
 
-/* Large enough that products and loops are cut, in a ragged last batch too. */
-enum { ROWS = 450, IN = 300, HIDDEN = 200, CLASSES = 10, BATCH = 192,
-       EPOCHS = 4 };
+/* Large enough that products and loops are cut, in whole batches. */
+enum { ROWS = 240, IN = 300, HIDDEN = 160, CLASSES = 10, BATCH = 192,
+       EPOCHS = 3 };
 
 /* Random rows of CLASSES classes. */
 static rill_dataset *data(rill_rng *r)
