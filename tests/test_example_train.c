@@ -8,17 +8,8 @@
 #include <unistd.h>
 
 static char folder[] = "/tmp/rill_test_train_XXXXXX";
-static char out[1 << 17], err[1 << 14]; /* of the last run */
-
-static void read_file(const char *name, char *text, size_t size)
-{
-    char path[128];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    FILE *f = fopen(path, "r");
-    ck_assert_ptr_nonnull(f);
-    text[fread(text, 1, size - 1, f)] = '\0';
-    fclose(f);
-}
+#define EXAMPLE "03_train_mlp"
+#include "trainer.h"
 
 static void write_file(const char *name, const char *text)
 {
@@ -28,47 +19,6 @@ static void write_file(const char *name, const char *text)
     ck_assert_ptr_nonnull(f);
     fputs(text, f);
     fclose(f);
-}
-
-/* Runs the example in the folder; returns its exit status and leaves its
- * output in out and err, or on the terminal of this name. */
-static int run_on(const char *terminal, const char *arguments)
-{
-    char command[1024], program[4096];
-    const char *build = getenv("RILL_BUILD");
-    snprintf(program, sizeof program, "%s/examples/03_train_mlp",
-             build ? build : "build");
-    char *whole = realpath(program, NULL);
-    ck_assert_msg(whole != NULL, "no %s", program);
-    snprintf(command, sizeof command, "cd '%s' && '%s' %s >%s 2>err", folder,
-             whole, arguments, terminal ? terminal : "out");
-    free(whole);
-    int status = system(command);
-    ck_assert_msg(WIFEXITED(status), "%s", command);
-    return WEXITSTATUS(status);
-}
-
-static int run(const char *arguments)
-{
-    int status = run_on(NULL, arguments);
-    read_file("out", out, sizeof out);
-    read_file("err", err, sizeof err);
-    return status;
-}
-
-/* What the last line says, which must be "test accuracy 0.9912". */
-static double accuracy(void)
-{
-    char *line = out;
-    for (char *end; (end = strchr(line, '\n')) && end[1]; line = end + 1)
-        ;
-    double x;
-    int read = 0;
-    ck_assert_msg(sscanf(line, "test accuracy %lf%n", &x, &read) == 1 &&
-                      strcmp(line + read, "\n") == 0 &&
-                      strlen(line) == strlen("test accuracy 0.9912\n"),
-                  "the last line is \"%s\"; %s", line, err);
-    return x;
 }
 
 /* Rows of two features and a word: three clouds far apart, by turns. */
