@@ -272,13 +272,14 @@ install: $(LIB) $(SHARED)
 	    install -D -m 644 "src/$$h" "$(TO)/include/rill/$$h" || exit 1; done
 	install -D -m 644 $(LIB) "$(TO)/lib/librill.a"
 	install -m 755 $(SHARED) "$(TO)/lib"
+	install -d "$(TO)/lib/pkgconfig"
 	ln -sf librill.so.$(VERSION) "$(TO)/lib/$(SONAME)"
 	ln -sf $(SONAME) "$(TO)/lib/librill.so"
 	@# not "Requires.private: openblas": that wants Fortran's library, which
 	@# a machine need not have and rill does not use
 	sed "s|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|; \
-	    s|@BLAS@|$$(pkg-config --libs $(BLAS))|" rill.pc.in | \
-	    install -D -m 644 /dev/stdin "$(TO)/lib/pkgconfig/rill.pc"
+	    s|@BLAS@|$$(pkg-config --libs $(BLAS))|" rill.pc.in \
+	    >"$(TO)/lib/pkgconfig/rill.pc"
 	@# the loader looks into its cache, which a package makes anew by itself
 	[ -n "$(DESTDIR)" ] || [ "$$(id -u)" != 0 ] || ldconfig
 
