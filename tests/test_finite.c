@@ -1,6 +1,8 @@
 /* The finite check: a planted NaN is found at the very node, and said why. */
 #include "harness.h"
 
+#include <locale.h>
+
 enum { SENTENCE = 511 };
 
 static rill_tensor *from(rill_dtype dtype, rill_shape shape, const double *v)
@@ -329,11 +331,27 @@ START_TEST(sentences_fit)
 }
 END_TEST
 
+START_TEST(any_locale)
+{
+    if (!setlocale(LC_ALL, "de_DE.UTF-8"))
+        fprintf(stderr, "any_locale: no de_DE.UTF-8: the C locale only\n");
+    const rill_tensor *x = leaf(0, 0.5, 1.5, 2);
+    check_on();
+    ASSERT_REFUSED(rill_log(tape, rill_add_scalar(tape, x, -0.5)),
+                   "check_finite: log.2 [2, 2] is NaN at [0, 0] (2 of 4 not "
+                   "finite): ln 0 is -inf and of a negative number NaN: "
+                   "clamp first, or use log_softmax or a loss that takes "
+                   "logits. Inputs: add_scalar.1 [2, 2] in [-0.5, 1.5]");
+    setlocale(LC_ALL, "C");
+}
+END_TEST
+
 int main(void)
 {
     return HARNESS_RUN("finite", is_switched, lets_what_is_finite_pass,
                        finds_it_in_the_forward, finds_it_in_the_backward,
                        blames_what_held_it_before,
                        blames_seeds_hooks_and_sums,
-                       finds_a_planted_one_at_the_very_node, sentences_fit);
+                       finds_a_planted_one_at_the_very_node, sentences_fit,
+                       any_locale);
 }

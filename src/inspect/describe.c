@@ -4,6 +4,7 @@
 #include "inspect_internal.h"
 
 #include <inttypes.h>
+#include <locale.h>
 #include <math.h>
 #include <string.h>
 
@@ -88,19 +89,24 @@ const char *rill_name_text(const char *name, int columns,
 const char *rill_number_text(double v, int width,
                              char text[RILL_NUMBER_BYTES])
 {
-    for (int digits = 4; digits > 0; digits--)
-        for (int e = 0; e < 2; e++) {
-            snprintf(text, RILL_NUMBER_BYTES, e ? "%.*e" : "%.*g",
-                     digits - e, isnan(v) ? (double)NAN : v);
-            /* 1.2e-05 is 1.2e-5, 1e+05 is 1e5 */
-            char *to = strchr(text, 'e');
-            if (to) {
-                const char *from = to + 2 + strspn(to + 2, "0");
-                memmove(to + 1 + (to[1] == '-'), from, strlen(from) + 1);
-            }
-            if (strlen(text) <= (size_t)width)
-                return text;
+    locale_t plain = newlocale(LC_ALL_MASK, "C", NULL);
+    locale_t was = uselocale(plain);
+    size_t length = (size_t)width + 1;
+    for (int k = 8; k > 0 && length > (size_t)width; k--) {
+        /* %.4g, %.3e, %.3g, ..., %.0e; no -nan */
+        snprintf(text, RILL_NUMBER_BYTES, k % 2 ? "%.*e" : "%.*g", k / 2,
+                 isnan(v) ? (double)NAN : v);
+        /* 1.2e-05 is 1.2e-5, 1e+05 is 1e5 */
+        char *to = strchr(text, 'e');
+        if (to) {
+            const char *from = to + 2 + strspn(to + 2, "0");
+            memmove(to + 1 + (to[1] == '-'), from, strlen(from) + 1);
         }
+        length = strlen(text);
+    }
+    uselocale(was);
+    if (plain)
+        freelocale(plain);
     return text;
 }
 

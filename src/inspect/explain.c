@@ -7,7 +7,6 @@
 
 #include <ctype.h>
 #include <inttypes.h>
-#include <locale.h>
 #include <string.h>
 
 enum {
@@ -270,16 +269,11 @@ bool rill_backward_explain(FILE *f, rill_tape *t, const rill_tensor *loss,
     if (!e.came || !rill_tape_observe(t, &writer))
         return false;
     memset(e.came, 0, (size_t)nodes * sizeof *e.came);
-    locale_t plain = newlocale(LC_ALL_MASK, "C", NULL); /* 1.5, not 1,5 */
-    locale_t was = uselocale(plain);
     bool done = rill_backward(t, loss, opts);
     rill_tape_unobserve(t, &writer);
     if (done)
         explain_leaves(&e, t, nodes);
     else
         fprintf(f, "Stopped: %s\n", rill_error(t));
-    uselocale(was);
-    if (plain)
-        freelocale(plain);
     return done;
 }

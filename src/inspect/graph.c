@@ -5,7 +5,6 @@
  * them is drawn, the first, which stands for the others. */
 #include "inspect_internal.h"
 
-#include <locale.h>
 #include <math.h>
 #include <string.h>
 
@@ -161,8 +160,10 @@ static void graph_edge(const graph *g, const rill_node *from, int to)
         fputs("style=dashed, color=\"#999999\"];\n", g->f);
         return;
     }
+    char width[RILL_NUMBER_BYTES];
     double norm = rill_norm(grad), size = graph_size(norm);
-    fprintf(g->f, "penwidth=%.2f, color=\"", 0.7 + 4.3 * size);
+    fprintf(g->f, "penwidth=%s, color=\"",
+            rill_number_text(0.7 + 4.3 * size, 4, width));
     if (isfinite(norm))
         fprintf(g->f, "#%02x%02x%02x", (int)(0xb8 - 0xa0 * size),
                 (int)(0xcc - 0x9c * size), (int)(0xe6 - 0x66 * size));
@@ -221,8 +222,6 @@ void rill_tape_dot(FILE *f, rill_tape *t, const rill_dot_opts *opts)
         g.values = opts->values;
     if (rill_tape_len(t) > nodes)
         graph_fold(&g);
-    locale_t plain = newlocale(LC_ALL_MASK, "C", NULL); /* 1.5, not 1,5 */
-    locale_t was = uselocale(plain);
     fputs("digraph tape {\n"
           "graph [charset=\"UTF-8\", fontname=\"Helvetica\", fontsize=11, "
           "nodesep=0.2, ranksep=0.25, "
@@ -243,7 +242,4 @@ void rill_tape_dot(FILE *f, rill_tape *t, const rill_dot_opts *opts)
         if (graph_drawn(&g, i) == i)
             graph_inputs(&g, rill_tape_node(t, i));
     fputs("}\n", f);
-    uselocale(was);
-    if (plain)
-        freelocale(plain);
 }

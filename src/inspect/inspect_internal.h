@@ -34,8 +34,9 @@ const char *rill_shape_label(const rill_tensor *x, char buffer[RILL_LABEL]);
 const char *rill_name_text(const char *name, int columns,
                            char text[RILL_NAME_BYTES]);
 
-/* v in at most width columns (6 or more; -1e-123 takes 7) with as many of
- * four digits as fit: "-0.012", "1.2e-5", "nan". Wants the C locale. */
+/* v in at most width columns (any number in 6, but for -1e-123) with as many
+ * of four digits as fit: "-0.012", "1.2e-5", "nan"; a point in every locale.
+ */
 const char *rill_number_text(double v, int width,
                              char text[RILL_NUMBER_BYTES]);
 

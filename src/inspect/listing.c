@@ -5,7 +5,6 @@
  * inputs share what is left of LINE and are cut to fit. */
 #include "inspect_internal.h"
 
-#include <locale.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -215,8 +214,6 @@ void rill_tape_print(FILE *f, rill_tape *t)
     listing l = { .f = f, .t = t, .name = 4, .call = 10, .shape = 5,
                   .colour = isatty(fileno(f)) &&
                             !(no_colour && *no_colour) };
-    locale_t plain = newlocale(LC_ALL_MASK, "C", NULL); /* 1.5, not 1,5 */
-    locale_t was = uselocale(plain);
     listing_measure(&l);
     fprintf(f, "%*s%-30s gradient\n", l.name + l.call + l.shape + 4, "",
             "value");
@@ -227,7 +224,4 @@ void rill_tape_print(FILE *f, rill_tape *t)
             "max", "norm", "max", "zero", "growth");
     for (int i = 0; i < rill_tape_len(t); i++)
         listing_line(&l, rill_tape_node(t, i));
-    uselocale(was);
-    if (plain)
-        freelocale(plain);
 }
