@@ -19,15 +19,12 @@ const char *rill_node_name(const rill_node *n, char buffer[RILL_LABEL])
     return buffer;
 }
 
-const char *rill_input_name(const rill_node *n, int i,
+const char *rill_input_name(const rill_node *n, int i, const char *unnamed,
                             char buffer[RILL_LABEL])
 {
     const rill_node *source = rill_node_source(n, i);
-    const rill_tensor *x = rill_node_input(n, i);
-    if (source)
-        return rill_node_name(source, buffer);
-    return !x ? "none" : *rill_name(x) ? rill_name(x)
-                                       : rill_shape_label(x, buffer);
+    const char *name = rill_name(rill_node_input(n, i));
+    return source ? rill_node_name(source, buffer) : *name ? name : unnamed;
 }
 
 const char *rill_shape_label(const rill_tensor *x, char buffer[RILL_LABEL])
@@ -86,6 +83,14 @@ const char *rill_name_text(const char *name, int columns,
     return text;
 }
 
+int rill_columns(const char *text)
+{
+    int n = 0;
+    for (; *text; text++)
+        n += ((unsigned char)*text & 0xc0) != 0x80;
+    return n;
+}
+
 const char *rill_number_text(double v, int width,
                              char text[RILL_NUMBER_BYTES])
 {
@@ -114,8 +119,7 @@ const char *rill_number_text(double v, int width,
  * squares as rill_norm has it. */
 rill_statistics rill_statistics_of(const rill_tensor *x)
 {
-    rill_statistics s = { .n = x ? rill_numel(x) : 0, .mean = NAN,
-                          .std = NAN, .min = NAN, .max = NAN };
+    rill_statistics s = { .n = rill_numel(x), .min = NAN, .max = NAN };
     double mean = 0, squares = 0, sum = 0;
     int64_t finite = 0;
     for (int64_t i = 0; i < s.n; i++) {
@@ -133,10 +137,8 @@ rill_statistics rill_statistics_of(const rill_tensor *x)
         s.min = fmin(s.min, v);
         s.max = fmax(s.max, v);
     }
-    if (finite) {
-        s.mean = mean;
-        s.std = sqrt(squares / (double)finite);
-    }
+    s.mean = finite ? mean : NAN;
+    s.std = sqrt(squares / (double)finite); /* NaN of none */
     s.norm = sqrt(sum);
     return s;
 }

@@ -90,14 +90,6 @@ static int explain_value(FILE *f, const rill_tensor *x, int column)
 
 /* ---- lines -------------------------------------------------------------- */
 
-static int explain_columns(const char *text) /* of UTF-8 */
-{
-    int n = 0;
-    for (; *text; text++)
-        n += ((unsigned char)*text & 0xc0) != 0x80;
-    return n;
-}
-
 /* "    dW  fc1.weight  = [[...]], remark"; the last may be "". */
 static void explain_line(const explain *e, const char *d, const char *letter,
                          const char *name, const rill_tensor *x,
@@ -106,7 +98,7 @@ static void explain_line(const explain *e, const char *d, const char *letter,
     int width = (int)(strlen(d) + strlen(letter));
     int column = EXPLAIN_INDENT + e->letter + e->name + 2;
     fprintf(e->f, "%*s%s%s%*s%s%*s= ", EXPLAIN_INDENT, "", d, letter,
-            e->letter - width, "", name, e->name - explain_columns(name), "");
+            e->letter - width, "", name, e->name - rill_columns(name), "");
     int at = explain_value(e->f, x, column);
     if (*remark && at + 2 + strlen(remark) > EXPLAIN_LINE)
         fprintf(e->f, "\n%*s%s\n", column, "", remark);
@@ -131,11 +123,9 @@ static const char *explain_name(const rill_node *n,
 static const char *explain_input(const rill_node *n, int i,
                                  char text[RILL_NAME_BYTES])
 {
-    const rill_node *source = rill_node_source(n, i);
-    const char *name = rill_name(rill_node_input(n, i));
-    return source ? explain_name(source, text)
-                  : rill_name_text(*name ? name : "constant", EXPLAIN_NAME,
-                                   text);
+    char label[RILL_LABEL];
+    return rill_name_text(rill_input_name(n, i, "constant", label),
+                          EXPLAIN_NAME, text);
 }
 
 /* What the formula calls input i, "W" in "dx = dy W, dW = dy^T x": the name
@@ -168,7 +158,7 @@ static const char *explain_letter(const rill_node *n, int i,
 /* Makes the columns wide enough for a line. */
 static void explain_widen(explain *e, const char *letter, const char *name)
 {
-    int d = (int)strlen(letter) + 3, columns = explain_columns(name) + 2;
+    int d = (int)strlen(letter) + 3, columns = rill_columns(name) + 2;
     e->letter = d > e->letter ? d : e->letter;
     e->name = columns > e->name ? columns : e->name;
 }

@@ -143,11 +143,10 @@ static const rill_tensor *finite_input(const rill_node *n,
 static void finite_say_input(finite_sentence *s, const rill_node *n,
                              const rill_tensor *const *x, int i)
 {
-    char buffer[RILL_LABEL];
-    if (n && rill_node_source(n, i))
-        finite_say_name(s, rill_input_name(n, i, buffer));
-    else if (*rill_name(finite_input(n, x, i)))
-        finite_say_name(s, rill_name(finite_input(n, x, i)));
+    const rill_node *source = n ? rill_node_source(n, i) : NULL;
+    const char *name = rill_name(finite_input(n, x, i));
+    if (source || *name)
+        finite_say_name(s, source ? RILL_NODE_NAME(source) : name);
     else
         finite_say(s, "input %d", i);
 }

@@ -12,11 +12,13 @@
 
 enum {
     LINE = 100,
-    NUMBERS = 59, /* columns of it that numbers and the gaps take */
-    SHAPE = 14,   /* the most a shape may take, */
-    INPUT = 24,   /* and an input's name */
-    CALL = 1024   /* bytes of an op and its inputs */
+    FIGURES = 59, /* columns of it that numbers and the gaps take */
+    MOST_SHAPE = 14,
+    MOST_INPUT = 24, /* an input's name */
+    CELL_BYTES = 1024
 };
+
+enum { NAME, CALL, SHAPE, CELLS }; /* of text, in a line */
 
 #define BOLD "\033[1m"
 #define RED "\033[31m"
@@ -26,168 +28,145 @@ typedef struct {
     FILE *f;
     rill_tape *t;
     bool colour;
-    int name, call, shape; /* columns */
+    int width[CELLS]; /* in columns, without the gap */
 } listing;
-
-static int listing_columns(const char *text)
-{
-    int n = 0;
-    for (; *text; text++)
-        n += ((unsigned char)*text & 0xc0) != 0x80;
-    return n;
-}
 
 /* "linear(x)": the inputs but for those that begin with the node's own name,
  * its parameters. "(x)" where the op is in the name already. */
-static const char *listing_call(const rill_node *n, char text[CALL])
+static void listing_call(const rill_node *n, char text[CELL_BYTES])
 {
-    char own[RILL_LABEL], label[RILL_LABEL], shown[RILL_NAME_BYTES];
-    const char *name = rill_node_name(n, own);
+    char own[RILL_LABEL], label[RILL_LABEL];
+    const char *name = rill_node_name(n, own), *before = "(";
     const size_t length = strlen(name);
-    int at = 0, first = 1;
+    int at = 0;
+    text[0] = '\0';
     if (!rill_node_op(n))
-        return "";
+        return;
     if (name != own)
         at = sprintf(text, "%.64s", rill_node_op(n)->name);
-    for (int i = 0; i < rill_node_inputs(n) && at < CALL / 2; i++) {
-        const char *input = rill_input_name(n, i, label);
+    for (int i = 0; i < rill_node_inputs(n) && at < CELL_BYTES / 2; i++) {
+        const rill_tensor *x = rill_node_input(n, i);
+        const char *input = rill_input_name(
+            n, i, x ? RILL_SHAPE_LABEL(x) : "none", label);
         if (strncmp(input, name, length) == 0 && input[length] == '.')
             continue;
-        at += sprintf(text + at, "%s%s", first ? "(" : ", ",
-                      rill_name_text(input, INPUT, shown));
-        first = 0;
+        at += sprintf(text + at, "%s%s", before,
+                      RILL_NAME_TEXT(input, MOST_INPUT));
+        before = ", ";
     }
-    strcpy(text + at, first ? "()" : ")");
-    return text;
+    strcpy(text + at, *before == '(' ? "()" : ")");
 }
 
-/* A cell of text and the gap after it. */
-static void listing_text(const listing *l, const char *text, int columns,
+/* The cells of text in n's line; NULL: in the headings. */
+static void listing_texts(const rill_node *n, char text[CELLS][CELL_BYTES])
+{
+    strcpy(text[NAME], n ? RILL_NAME_TEXT(RILL_NODE_NAME(n),
+                                          RILL_NAME_COLUMNS) : "name");
+    strcpy(text[CALL], "op(inputs)");
+    if (n)
+        listing_call(n, text[CALL]);
+    strcpy(text[SHAPE], n ? RILL_SHAPE_LABEL(rill_node_output(n)) : "shape");
+}
+
+/* What the cells of text take. The inputs get the room that they want, or
+ * what the names leave, or half. */
+static void listing_measure(listing *l)
+{
+    char text[CELLS][CELL_BYTES];
+    int *width = l->width;
+    for (int i = -1; i < rill_tape_len(l->t); i++) {
+        listing_texts(rill_tape_node(l->t, i), text);
+        for (int k = 0; k < CELLS; k++) {
+            int columns = rill_columns(text[k]);
+            width[k] = columns > width[k] ? columns : width[k];
+        }
+    }
+    width[SHAPE] = width[SHAPE] < MOST_SHAPE ? width[SHAPE] : MOST_SHAPE;
+    int room = LINE - FIGURES - width[SHAPE], left = room - width[NAME];
+    left = left > room / 2 ? left : room / 2;
+    width[CALL] = width[CALL] < left ? width[CALL] : left;
+    left = room - width[CALL];
+    width[NAME] = width[NAME] < left ? width[NAME] : left;
+}
+
+/* A text at the right end of so many columns, or, where they are negative, at
+ * the left end of as many. */
+static void listing_cell(const listing *l, int columns, const char *text,
                          const char *colour)
 {
-    char shown[RILL_NAME_BYTES];
-    rill_name_text(text, columns, shown);
-    fprintf(l->f, "%s%s%s%*s", l->colour ? colour : "", shown,
-            l->colour && *colour ? "\033[m" : "",
-            columns + 1 - listing_columns(shown), "");
+    bool on = l->colour && *colour;
+    fprintf(l->f, "%s%*s%s%*s", on ? colour : "", columns > 0 ? columns : 0,
+            text, on ? "\033[m" : "",
+            columns < 0 ? -columns - rill_columns(text) : 0, "");
 }
 
-/* A cell of a number and the gap before it; nothing for NaN. */
-static void listing_number(const listing *l, double v, int columns)
+/* A number and the gap before it; nothing for NaN. */
+static void listing_number(const listing *l, double v)
 {
-    char text[RILL_NUMBER_BYTES];
-    fprintf(l->f, " %*s", columns,
-            isnan(v) ? "" : rill_number_text(v, columns, text));
+    listing_cell(l, 7, isnan(v) ? "" : RILL_NUMBER_TEXT(v, 6), "");
 }
 
-/* In place of two cells: how many elements are not finite, "3 NaN". False,
- * and nothing printed, where all are. */
-static bool listing_mark(const listing *l, const rill_statistics *s)
+/* Two numbers, or in their place, where not all elements are finite, how many
+ * are not: "3 NaN". */
+static void listing_pair(const listing *l, const rill_statistics *s, double a,
+                         double b)
 {
-    char number[RILL_NUMBER_BYTES], text[64];
-    if (s->nans + s->infinities == 0)
-        return false;
-    snprintf(text, sizeof text, "%s %s",
-             rill_number_text((double)(s->nans + s->infinities), 6, number),
+    char text[64];
+    int64_t n = s->nans + s->infinities;
+    if (n == 0) {
+        listing_number(l, a);
+        listing_number(l, b);
+        return;
+    }
+    snprintf(text, sizeof text, "%s %s", RILL_NUMBER_TEXT((double)n, 6),
              !s->infinities ? "NaN" : s->nans ? "NaN/inf" : "inf");
-    fprintf(l->f, "%s%14s%s", l->colour ? RED : "", text,
-            l->colour ? "\033[m" : "");
-    return true;
+    listing_cell(l, 14, text, RED);
 }
 
 /* The share of exact zeros: "0%" is none and "100%" all of them. */
 static void listing_zeros(const listing *l, const rill_statistics *s)
 {
+    char text[16];
     double percent = s->n ? 100 * (double)s->zeros / (double)s->n : 0;
-    if (s->zeros > 0 && percent < 1)
-        fprintf(l->f, "%5s", "<1%");
-    else if (s->zeros < s->n && percent > 99)
-        fprintf(l->f, "%5s", ">99%");
-    else
-        fprintf(l->f, "%4.0f%%", percent);
+    snprintf(text, sizeof text, "%.0f%%", percent);
+    listing_cell(l, 5, s->zeros > 0 && percent < 1 ? "<1%" :
+                       s->zeros < s->n && percent > 99 ? ">99%" : text, "");
 }
 
-/* The largest norm among the gradients of n's inputs, of those that ops made
- * (leaves: of the others); NaN where there is none. */
-static double listing_below(rill_tape *t, const rill_node *n, bool leaves)
-{
-    double largest = NAN;
-    for (int i = 0; i < rill_node_inputs(n); i++) {
-        const rill_node *source = rill_node_source(n, i);
-        if (source && leaves == !rill_node_op(source))
-            largest = fmax(largest, rill_norm(rill_grad(
-                                        t, rill_node_output(source))));
-    }
-    return largest;
-}
-
+/* From n, where the gradient's norm is this, to the largest of the gradients
+ * in inputs that were computed, or where none was in its leaves. */
 static void listing_growth(const listing *l, const rill_node *n, double norm)
 {
-    char number[RILL_NUMBER_BYTES], text[64];
-    double below = listing_below(l->t, n, false);
-    if (isnan(below))
-        below = listing_below(l->t, n, true);
-    double growth = below / norm;
+    char text[64];
+    double below[] = { NAN, NAN }; /* in leaves, in what was computed */
+    for (int i = 0; i < rill_node_inputs(n); i++) {
+        const rill_node *source = rill_node_source(n, i);
+        const rill_tensor *g =
+            source ? rill_grad(l->t, rill_node_output(source)) : NULL;
+        double *largest = &below[rill_node_op(source) != NULL];
+        *largest = fmax(*largest, rill_norm(g));
+    }
+    double growth = (isnan(below[1]) ? below[0] : below[1]) / norm;
     if (isnan(growth))
         return;
-    bool coloured = l->colour && (growth < 0.1 || growth > 10);
-    snprintf(text, sizeof text, "x%s", rill_number_text(growth, 6, number));
-    fprintf(l->f, "%s%8s%s", coloured ? YELLOW : "", text,
-            coloured ? "\033[m" : "");
+    snprintf(text, sizeof text, "x%s", RILL_NUMBER_TEXT(growth, 6));
+    listing_cell(l, 8, text, growth < 0.1 || growth > 10 ? YELLOW : "");
 }
 
-static void listing_line(const listing *l, const rill_node *n)
+static void listing_figures(const listing *l, const rill_node *n)
 {
-    char label[RILL_LABEL], call[CALL];
     const rill_tensor *x = rill_node_output(n), *g = rill_grad(l->t, x);
     rill_statistics value = rill_statistics_of(x);
     rill_statistics grad = rill_statistics_of(g);
-    listing_text(l, rill_node_name(n, label), l->name, BOLD);
-    listing_text(l, listing_call(n, call), l->call, "");
-    listing_text(l, rill_shape_label(x, label), l->shape, "");
-    if (!listing_mark(l, &value)) {
-        listing_number(l, value.mean, 6);
-        listing_number(l, value.std, 6);
-    }
-    listing_number(l, value.min, 6);
-    listing_number(l, value.max, 6);
-    if (g) {
-        fputc(' ', l->f);
-        if (!listing_mark(l, &grad)) {
-            listing_number(l, grad.norm, 6);
-            listing_number(l, grad.largest, 6);
-        }
-        listing_zeros(l, &grad);
-        listing_growth(l, n, grad.norm);
-    }
-    fputc('\n', l->f);
-}
-
-/* The columns of a text, where that is more than so many. */
-static int listing_most(int columns, const char *text)
-{
-    int n = listing_columns(text);
-    return n > columns ? n : columns;
-}
-
-/* The inputs get the room that they want, or what the names leave, or half. */
-static void listing_measure(listing *l)
-{
-    char label[RILL_LABEL], call[CALL], shown[RILL_NAME_BYTES];
-    for (int i = 0; i < rill_tape_len(l->t); i++) {
-        const rill_node *n = rill_tape_node(l->t, i);
-        l->name = listing_most(l->name,
-                               rill_name_text(rill_node_name(n, label),
-                                              RILL_NAME_COLUMNS, shown));
-        l->call = listing_most(l->call, listing_call(n, call));
-        l->shape = listing_most(l->shape,
-                                rill_shape_label(rill_node_output(n), label));
-    }
-    l->shape = l->shape < SHAPE ? l->shape : SHAPE;
-    int room = LINE - NUMBERS - l->shape;
-    int left = room - l->name > room / 2 ? room - l->name : room / 2;
-    l->call = l->call < left ? l->call : left;
-    l->name = l->name < room - l->call ? l->name : room - l->call;
+    listing_pair(l, &value, value.mean, value.std);
+    listing_number(l, value.min);
+    listing_number(l, value.max);
+    if (!g)
+        return;
+    fputc(' ', l->f);
+    listing_pair(l, &grad, grad.norm, grad.largest);
+    listing_zeros(l, &grad);
+    listing_growth(l, n, grad.norm);
 }
 
 /* Prints the nodes of the tape in the order they were recorded, a line each:
@@ -208,20 +187,27 @@ static void listing_measure(listing *l)
  * answers no rill_grad: its gradients stay empty. */
 void rill_tape_print(FILE *f, rill_tape *t)
 {
+    char text[CELLS][CELL_BYTES];
+    const char *no_colour = getenv("NO_COLOR");
     if (!f || !t)
         return;
-    const char *no_colour = getenv("NO_COLOR");
-    listing l = { .f = f, .t = t, .name = 4, .call = 10, .shape = 5,
-                  .colour = isatty(fileno(f)) &&
-                            !(no_colour && *no_colour) };
+    listing l = { .f = f, .t = t, .colour = isatty(fileno(f)) &&
+                                            !(no_colour && *no_colour) };
     listing_measure(&l);
-    fprintf(f, "%*s%-30s gradient\n", l.name + l.call + l.shape + 4, "",
-            "value");
-    listing_text(&l, "name", l.name, "");
-    listing_text(&l, "op(inputs)", l.call, "");
-    listing_text(&l, "shape", l.shape, "");
-    fprintf(f, " %6s %6s %6s %6s  %6s %6s %4s %7s\n", "mean", "std", "min",
-            "max", "norm", "max", "zero", "growth");
-    for (int i = 0; i < rill_tape_len(t); i++)
-        listing_line(&l, rill_tape_node(t, i));
+    fprintf(f, "%*s%-30s gradient\n", l.width[NAME] + l.width[CALL] +
+                                      l.width[SHAPE] + 4, "", "value");
+    for (int i = -1; i < rill_tape_len(t); i++) {
+        const rill_node *n = rill_tape_node(t, i);
+        listing_texts(n, text);
+        for (int k = 0; k < CELLS; k++)
+            listing_cell(&l, -l.width[k] - 1,
+                         RILL_NAME_TEXT(text[k], l.width[k]),
+                         n && k == NAME ? BOLD : "");
+        if (n)
+            listing_figures(&l, n);
+        else
+            fputs("   mean    std    min    max    norm    max zero  growth",
+                  f);
+        fputc('\n', f);
+    }
 }
