@@ -13,11 +13,9 @@ enum {
     NUMBER = 7, /* and of a number */
     VALUES = 6, /* what opts mean by 0 */
     NODES = 60,
-    PERIOD = 200 /* the most nodes that a layer is looked for in */
+    PERIOD = 200, /* the most nodes that a layer is looked for in */
+    DECADES = 6   /* norms are drawn on a scale from 1e-6 to 1 */
 };
-
-/* The gradient's norm is drawn on a scale from 1e-6 or less to 1 or more. */
-enum { DECADES = 6 };
 
 typedef struct {
     FILE *f;
@@ -25,11 +23,6 @@ typedef struct {
     int64_t values;
     int start, period, copies; /* folded: nodes start, start + 1, ... */
 } graph;
-
-static const rill_tensor *graph_grad(const graph *g, const rill_node *n)
-{
-    return rill_grad(g->t, rill_node_output(n));
-}
 
 /* ---- folding ------------------------------------------------------------ */
 
@@ -47,19 +40,18 @@ static bool graph_alike(const rill_node *a, const rill_node *b)
  * layer but ends with one, so copies are counted from its end. */
 static void graph_fold(graph *g)
 {
-    int len = rill_tape_len(g->t), most = 0;
+    int len = rill_tape_len(g->t);
     for (int period = 1; period <= PERIOD && 2 * period <= len; period++)
         for (int i = len - period - 1, run = 0; i >= 0; i--) {
             bool alike = graph_alike(rill_tape_node(g->t, i),
                                      rill_tape_node(g->t, i + period));
             run = alike ? run + 1 : 0;
             int copies = run / period + 1;
-            if (copies < 2 || (copies - 1) * period <= most)
-                continue;
-            most = (copies - 1) * period;
-            g->period = period;
-            g->copies = copies;
-            g->start = i;
+            if ((copies - 1) * period > (g->copies - 1) * g->period) {
+                g->period = period;
+                g->copies = copies;
+                g->start = i;
+            }
         }
 }
 
@@ -70,122 +62,98 @@ static int graph_drawn(const graph *g, int i)
     return folded ? g->start + (i - g->start) % g->period : i;
 }
 
-/* The like of node i in the last copy, i itself where nothing is folded. */
-static const rill_node *graph_last(const graph *g, int i)
+/* The like of node n in the last copy, n itself where nothing is folded. */
+static const rill_node *graph_last(const graph *g, const rill_node *n)
 {
+    int i = rill_node_index(n);
     bool folded = i >= g->start && i < g->start + g->period;
-    return rill_tape_node(g->t, folded ? i + g->period * (g->copies - 1) : i);
+    return folded ? rill_tape_node(g->t, i + g->period * (g->copies - 1)) : n;
 }
 
-/* ---- text --------------------------------------------------------------- */
+/* ---- labels ------------------------------------------------------------- */
 
-/* In a quoted label " and \ have a meaning, and & begins an entity. */
-static void graph_text(const graph *g, const char *name)
+/* A name and what follows it. In a quoted label " and \ have a meaning, and &
+ * begins an entity. */
+static void graph_text(const graph *g, const char *name, const char *after)
 {
-    char text[RILL_NAME_BYTES];
-    for (const char *c = rill_name_text(name, NAME, text); *c; c++)
+    for (const char *c = RILL_NAME_TEXT(name, NAME); *c; c++)
         if (*c == '&')
             fputs("&amp;", g->f);
         else
             fprintf(g->f, *c == '"' || *c == '\\' ? "\\%c" : "%c", *c);
+    fputs(after, g->f);
 }
 
 /* A line of the label: "value [1 2; 3 4]". */
 static void graph_values(const graph *g, const char *what,
                          const rill_tensor *x)
 {
-    char text[RILL_NUMBER_BYTES];
     int64_t n = rill_numel(x), row = rill_ndim(x) ? rill_dim(x, -1) : 1;
-    if (!x || n > g->values || n == 0)
+    if (n > g->values || n == 0)
         return;
     fprintf(g->f, "\\n%s ", what);
     for (int64_t i = 0; i < n; i++)
         fprintf(g->f, "%s%s", i == 0 ? "[" : i % row ? " " : "; ",
-                rill_number_text(rill_at(x, i), NUMBER, text));
+                RILL_NUMBER_TEXT(rill_at(x, i), NUMBER));
     fputc(']', g->f);
-}
-
-/* The norm of a gradient, of the first and the last copy where folded. */
-static void graph_norm(const graph *g, const rill_node *n)
-{
-    char text[RILL_NUMBER_BYTES];
-    const rill_node *last = graph_last(g, rill_node_index(n));
-    fputs(rill_number_text(rill_norm(graph_grad(g, n)), NUMBER, text), g->f);
-    if (last != n)
-        fprintf(g->f, " … %s",
-                rill_number_text(rill_norm(graph_grad(g, last)), NUMBER,
-                                 text));
 }
 
 static void graph_node(const graph *g, const rill_node *n)
 {
-    char label[RILL_LABEL];
-    const rill_tensor *x = rill_node_output(n), *grad = graph_grad(g, n);
+    const rill_tensor *x = rill_node_output(n);
     const rill_op *op = rill_node_op(n);
-    bool single = graph_last(g, rill_node_index(n)) == n;
     fprintf(g->f, "n%d [%slabel=\"", rill_node_index(n),
             op ? "style=filled, fillcolor=\"#eef3fa\", " : "");
-    graph_text(g, rill_node_name(n, label));
-    fputs("\\n", g->f);
-    if (op && *rill_name(x)) {
-        graph_text(g, op->name);
-        fputc(' ', g->f);
-    }
-    fputs(rill_shape_label(x, label), g->f);
-    if (single) {
+    graph_text(g, RILL_NODE_NAME(n), "\\n");
+    if (op && *rill_name(x))
+        graph_text(g, op->name, " ");
+    fputs(RILL_SHAPE_LABEL(x), g->f);
+    if (graph_last(g, n) == n) {
         graph_values(g, "value", x);
-        graph_values(g, "gradient", grad);
+        graph_values(g, "gradient", rill_grad(g->t, x));
     }
     fputs("\"];\n", g->f);
 }
 
 /* ---- edges -------------------------------------------------------------- */
 
-/* From 0, a gradient of 1e-6 or less, to 1; what is not finite counts as 1. */
-static double graph_size(double norm)
-{
-    double size = 1 + log10(norm) / DECADES;
-    return size < 0 ? 0 : size > 1 || isnan(size) ? 1 : size;
-}
-
 /* From the input to the node. Pale and thin is small, dark and wide is large;
  * red is not finite. */
 static void graph_edge(const graph *g, const rill_node *from, int to)
 {
-    const rill_tensor *grad = graph_grad(g, from);
-    int drawn = graph_drawn(g, rill_node_index(from));
-    fprintf(g->f, "n%d -> n%d [weight=%d, ", drawn, to,
+    const rill_node *last = graph_last(g, from);
+    const rill_tensor *grad = rill_grad(g->t, rill_node_output(from));
+    fprintf(g->f, "n%d -> n%d [weight=%d, ",
+            graph_drawn(g, rill_node_index(from)), to,
             rill_node_op(from) ? 9 : 1); /* what ops make runs straight */
     if (!grad) {
         fputs("style=dashed, color=\"#999999\"];\n", g->f);
         return;
     }
-    char width[RILL_NUMBER_BYTES];
-    double norm = rill_norm(grad), size = graph_size(norm);
-    fprintf(g->f, "penwidth=%s, color=\"",
-            rill_number_text(0.7 + 4.3 * size, 4, width));
-    if (isfinite(norm))
-        fprintf(g->f, "#%02x%02x%02x", (int)(0xb8 - 0xa0 * size),
-                (int)(0xcc - 0x9c * size), (int)(0xe6 - 0x66 * size));
-    else
-        fputs("#d00000", g->f);
-    fputs("\", label=\" ", g->f);
-    graph_norm(g, from);
+    double norm = rill_norm(grad); /* size: of NaN 1 */
+    double size = fmax(fmin(1 + log10(norm) / DECADES, 1), 0);
+    fprintf(g->f, "penwidth=%s, color=\"#%02x%02x%02x\", label=\" %s",
+            RILL_NUMBER_TEXT(0.7 + 4.3 * size, 4),
+            isfinite(norm) ? (int)(0xb8 - 0xa0 * size) : 0xd0,
+            isfinite(norm) ? (int)(0xcc - 0x9c * size) : 0,
+            isfinite(norm) ? (int)(0xe6 - 0x66 * size) : 0,
+            RILL_NUMBER_TEXT(norm, NUMBER));
+    if (last != from) /* from stands for several */
+        fprintf(g->f, " … %s",
+                RILL_NUMBER_TEXT(rill_norm(rill_grad(
+                                     g->t, rill_node_output(last))), NUMBER));
     fputs("\"];\n", g->f);
 }
 
 static void graph_constant(const graph *g, const rill_node *n, int i)
 {
-    char label[RILL_LABEL];
     const rill_tensor *x = rill_node_input(n, i);
     int to = rill_node_index(n);
     fprintf(g->f, "c%d_%d [shape=plaintext, style=\"\", fontsize=9, "
             "fontcolor=\"#666666\", label=\"", to, i);
-    if (*rill_name(x)) {
-        graph_text(g, rill_name(x));
-        fputc(' ', g->f);
-    }
-    fputs(rill_shape_label(x, label), g->f);
+    if (*rill_name(x))
+        graph_text(g, rill_name(x), " ");
+    fputs(RILL_SHAPE_LABEL(x), g->f);
     graph_values(g, "value", x);
     fprintf(g->f, "\"];\nc%d_%d -> n%d [style=dotted, color=\"#999999\"];\n",
             to, i, to);
@@ -214,13 +182,11 @@ static void graph_inputs(const graph *g, const rill_node *n)
  * Nothing is written where f or t is NULL. */
 void rill_tape_dot(FILE *f, rill_tape *t, const rill_dot_opts *opts)
 {
-    graph g = { .f = f, .t = t, .values = VALUES };
-    int nodes = opts && opts->nodes ? opts->nodes : NODES;
+    graph g = { .f = f, .t = t,
+                .values = opts && opts->values ? opts->values : VALUES };
     if (!f || !t)
         return;
-    if (opts && opts->values)
-        g.values = opts->values;
-    if (rill_tape_len(t) > nodes)
+    if (rill_tape_len(t) > (opts && opts->nodes ? opts->nodes : NODES))
         graph_fold(&g);
     fputs("digraph tape {\n"
           "graph [charset=\"UTF-8\", fontname=\"Helvetica\", fontsize=11, "
