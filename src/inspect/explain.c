@@ -5,7 +5,6 @@
  * into. The numbers are those that the sweep itself used. */
 #include "inspect_internal.h"
 
-#include <ctype.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -13,7 +12,7 @@ enum {
     EXPLAIN_WHOLE = 16,  /* elements of a tensor that is written out */
     EXPLAIN_LINE = 100,  /* columns */
     EXPLAIN_NAME = 24,   /* the most of them for a name */
-    EXPLAIN_LETTER = 12, /* bytes of "weight" */
+    EXPLAIN_LETTER = 12, /* bytes of "weight", as %11 below has it */
     EXPLAIN_INDENT = 4
 };
 
@@ -21,6 +20,7 @@ typedef struct {
     FILE *f;
     int *came;        /* how many gradients came to each node so far */
     int letter, name; /* columns for "dx" and for names, in a node's lines */
+    int writing;      /* 0: those are measured, nothing is written */
 } explain;
 
 /* ---- values ------------------------------------------------------------- */
@@ -56,49 +56,49 @@ static int explain_whole(FILE *f, const rill_tensor *x, int column)
         width = needs > width ? needs : width;
     }
     for (int64_t i = 0; i < n; i++) {
-        int open = explain_brackets(x, i);
+        int open = explain_brackets(x, i), close = explain_brackets(x, i + 1);
         int needs = (int)strlen(explain_number(x, i, text));
         needs = needs > width ? needs : width;
-        if (i > 0)
-            at += fprintf(f, ",");
-        if (i > 0 && (i % row == 0 || at + needs + 2 > EXPLAIN_LINE))
-            at = fprintf(f, "\n%*s", indent - open, "") - 1;
+        if (i > 0 && (i % row == 0 || at + needs + 3 > EXPLAIN_LINE))
+            at = fprintf(f, ",\n%*s", indent - open, "") - 2;
         else if (i > 0)
-            at += fprintf(f, " ");
-        for (int k = 0; k < open; k++)
-            at += fprintf(f, "[");
-        at += fprintf(f, "%*s", width, text);
-        for (int k = explain_brackets(x, i + 1); k > 0; k--)
-            at += fprintf(f, "]");
+            at += fprintf(f, ", ");
+        at += fprintf(f, "%.*s%*s%.*s", open, "[[[[[[[[", width, text, close,
+                      "]]]]]]]]");
     }
     return at;
 }
 
 static int explain_value(FILE *f, const rill_tensor *x, int column)
 {
-    char label[RILL_LABEL], norm[RILL_NUMBER_BYTES];
     int64_t n = rill_numel(x);
     if (n > 0 && n <= EXPLAIN_WHOLE)
         return explain_whole(f, x, column);
-    rill_shape_label(x, label);
     if (n == 0 || rill_i32(x))
         return column + fprintf(f, "%s %s", rill_dtype_name(rill_dtype_of(x)),
-                                label);
-    return column + fprintf(f, "%s, norm %s", label,
-                            rill_number_text(rill_norm(x), 9, norm));
+                                RILL_SHAPE_LABEL(x));
+    return column + fprintf(f, "%s, norm %s", RILL_SHAPE_LABEL(x),
+                            RILL_NUMBER_TEXT(rill_norm(x), 9));
 }
 
 /* ---- lines -------------------------------------------------------------- */
 
 /* "    dW  fc1.weight  = [[...]], remark"; the last may be "". */
-static void explain_line(const explain *e, const char *d, const char *letter,
+static void explain_line(explain *e, const char *d, const char *letter,
                          const char *name, const rill_tensor *x,
                          const char *remark)
 {
-    int width = (int)(strlen(d) + strlen(letter));
+    const char *shown = RILL_NAME_TEXT(name, EXPLAIN_NAME);
+    int width = (int)strlen(letter) + 3, columns = rill_columns(shown) + 2;
+    if (!e->writing) {
+        e->letter = width > e->letter ? width : e->letter;
+        e->name = columns > e->name ? columns : e->name;
+        return;
+    }
     int column = EXPLAIN_INDENT + e->letter + e->name + 2;
-    fprintf(e->f, "%*s%s%s%*s%s%*s= ", EXPLAIN_INDENT, "", d, letter,
-            e->letter - width, "", name, e->name - rill_columns(name), "");
+    fprintf(e->f, "%*s%s%-*s%s%*s= ", EXPLAIN_INDENT, "", d,
+            e->letter - (int)strlen(d), letter, shown,
+            e->name - columns + 2, "");
     int at = explain_value(e->f, x, column);
     if (*remark && at + 2 + strlen(remark) > EXPLAIN_LINE)
         fprintf(e->f, "\n%*s%s\n", column, "", remark);
@@ -113,21 +113,6 @@ static const char *explain_sum(int came, char remark[RILL_LABEL])
     return came > 1 ? remark : "";
 }
 
-static const char *explain_name(const rill_node *n,
-                                char text[RILL_NAME_BYTES])
-{
-    char label[RILL_LABEL];
-    return rill_name_text(rill_node_name(n, label), EXPLAIN_NAME, text);
-}
-
-static const char *explain_input(const rill_node *n, int i,
-                                 char text[RILL_NAME_BYTES])
-{
-    char label[RILL_LABEL];
-    return rill_name_text(rill_input_name(n, i, "constant", label),
-                          EXPLAIN_NAME, text);
-}
-
 /* What the formula calls input i, "W" in "dx = dy W, dW = dy^T x": the name
  * of its i-th gradient, int32 inputs, which have none, left out. "" where it
  * names fewer. */
@@ -135,57 +120,49 @@ static const char *explain_letter(const rill_node *n, int i,
                                   char letter[EXPLAIN_LETTER])
 {
     const char *word = rill_node_op(n)->formula, *end;
-    int before = 0, length = 0;
+    int before = 0;
     for (int k = 0; k < i; k++)
         before += !rill_i32(rill_node_input(n, k));
-    bool none = !word || rill_i32(rill_node_input(n, i));
-    for (; !none && *word; word = end + strspn(end, " ")) {
+    letter[0] = '\0';
+    if (!word || rill_i32(rill_node_input(n, i)))
+        return letter;
+    for (; *word; word = end + strspn(end, " ")) {
         end = word + strcspn(word, " ");
         bool set = strncmp(end, " = ", 3) == 0 || strncmp(end, " += ", 4) == 0;
-        if (*word != 'd' || !set || before-- > 0)
-            continue;
-        while (length < EXPLAIN_LETTER - 1 &&
-               isalpha((unsigned char)word[1 + length])) {
-            letter[length] = word[1 + length];
-            length++;
-        }
-        break;
+        if (*word == 'd' && set && before-- == 0)
+            sscanf(word, "d%11[A-Za-z]", letter);
     }
-    letter[length] = '\0';
     return letter;
-}
-
-/* Makes the columns wide enough for a line. */
-static void explain_widen(explain *e, const char *letter, const char *name)
-{
-    int d = (int)strlen(letter) + 3, columns = rill_columns(name) + 2;
-    e->letter = d > e->letter ? d : e->letter;
-    e->name = columns > e->name ? columns : e->name;
 }
 
 /* ---- the sweep ---------------------------------------------------------- */
 
-static void explain_inputs(explain *e, const rill_node *n,
-                           const rill_tensor *const *gx)
+static void explain_lines(explain *e, const rill_node *n,
+                          const rill_tensor *gy, const rill_tensor *const *gx)
 {
-    char letter[EXPLAIN_LETTER], name[RILL_NAME_BYTES];
-    char from[RILL_LABEL], to[RILL_LABEL], remark[RILL_LABEL + 20];
-    int inputs = rill_node_inputs(n);
+    char letter[EXPLAIN_LETTER], remark[RILL_LABEL + 20];
+    const char *formula = rill_node_op(n)->formula;
+    const char *out = formula && strstr(formula, "dloss") ? "loss" : "y";
+    int came = e->came[rill_node_index(n)], inputs = rill_node_inputs(n);
+    const char *name = RILL_NODE_NAME(n);
+    explain_line(e, "", out, name, rill_node_output(n), "");
+    explain_line(e, "d", out, name, gy,
+                 came ? explain_sum(came, remark) : "the seed");
     for (int i = 0; i < inputs; i++)
         if (rill_node_input(n, i))
             explain_line(e, "", explain_letter(n, i, letter),
-                         explain_input(n, i, name), rill_node_input(n, i),
-                         "");
+                         RILL_INPUT_NAME(n, i, "constant"),
+                         rill_node_input(n, i), "");
     for (int i = 0; i < inputs; i++) {
         if (!gx[i] || !rill_node_wants(n, i))
             continue;
-        rill_shape_label(gx[i], from);
-        rill_shape_label(rill_node_input(n, i), to);
+        const char *from = RILL_SHAPE_LABEL(gx[i]);
+        const char *to = RILL_SHAPE_LABEL(rill_node_input(n, i));
         snprintf(remark, sizeof remark, "to be summed to %s", to);
         explain_line(e, "d", explain_letter(n, i, letter),
-                     explain_input(n, i, name), gx[i],
+                     RILL_INPUT_NAME(n, i, "constant"), gx[i],
                      strcmp(from, to) == 0 ? "" : remark);
-        e->came[rill_node_index(rill_node_source(n, i))]++;
+        e->came[rill_node_index(rill_node_source(n, i))] += e->writing;
     }
 }
 
@@ -195,26 +172,15 @@ static void explain_rule(rill_tape *t, const rill_node *n,
 {
     (void)t;
     explain *e = user;
-    char name[RILL_NAME_BYTES], letter[EXPLAIN_LETTER], remark[RILL_LABEL];
     const rill_op *op = rill_node_op(n);
-    const rill_tensor *y = rill_node_output(n);
-    const char *formula = op->formula ? op->formula : "";
-    const char *out = strstr(formula, "dloss") ? "loss" : "y";
-    int came = e->came[rill_node_index(n)];
+    bool named = *rill_name(rill_node_output(n));
+    fprintf(e->f, "%s%s%s\n", RILL_NAME_TEXT(RILL_NODE_NAME(n), EXPLAIN_NAME),
+            named ? ": " : "", named ? op->name : "");
+    if (op->formula && *op->formula)
+        fprintf(e->f, "%*s%s\n", EXPLAIN_INDENT, "", op->formula);
     e->letter = e->name = 0;
-    for (int i = 0; i < rill_node_inputs(n); i++)
-        if (rill_node_input(n, i))
-            explain_widen(e, explain_letter(n, i, letter),
-                          explain_input(n, i, name));
-    explain_widen(e, out, explain_name(n, name));
-    fprintf(e->f, "%s%s%s\n", name, *rill_name(y) ? ": " : "",
-            *rill_name(y) ? op->name : "");
-    if (*formula)
-        fprintf(e->f, "%*s%s\n", EXPLAIN_INDENT, "", formula);
-    explain_line(e, "", out, name, y, "");
-    explain_line(e, "d", out, name, gy,
-                 came ? explain_sum(came, remark) : "the seed");
-    explain_inputs(e, n, gx);
+    for (e->writing = 0; e->writing < 2; e->writing++)
+        explain_lines(e, n, gy, gx);
     fprintf(e->f, "\n");
 }
 
@@ -222,18 +188,15 @@ static void explain_rule(rill_tape *t, const rill_node *n,
  * in its order. */
 static void explain_leaves(explain *e, rill_tape *t, int nodes)
 {
-    char name[RILL_NAME_BYTES], remark[RILL_LABEL];
+    char remark[RILL_LABEL];
     e->letter = e->name = 0;
     fprintf(e->f, "The leaves\n");
-    for (int written = 0; written < 2; written++) /* first the columns */
+    for (e->writing = 0; e->writing < 2; e->writing++)
         for (int i = nodes - 1; i >= 0; i--) {
             const rill_node *n = rill_tape_node(t, i);
             const rill_tensor *g = rill_grad(t, rill_node_output(n));
-            if (rill_node_op(n) || !g)
-                continue;
-            explain_widen(e, "", explain_name(n, name));
-            if (written)
-                explain_line(e, "d", "", name, g,
+            if (!rill_node_op(n) && g)
+                explain_line(e, "d", "", RILL_NODE_NAME(n), g,
                              explain_sum(e->came[i], remark));
         }
 }

@@ -27,6 +27,8 @@ const char *rill_node_name(const rill_node *n, char buffer[RILL_LABEL]);
 /* What input i is called: as above; a constant without a name as told. */
 const char *rill_input_name(const rill_node *n, int i, const char *unnamed,
                             char buffer[RILL_LABEL]);
+#define RILL_INPUT_NAME(n, i, unnamed) \
+    rill_input_name(n, i, unnamed, (char[RILL_LABEL]){ 0 })
 
 /* "[64, 2]" */
 const char *rill_shape_label(const rill_tensor *x, char buffer[RILL_LABEL]);

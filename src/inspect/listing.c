@@ -35,7 +35,7 @@ typedef struct {
  * its parameters. "(x)" where the op is in the name already. */
 static void listing_call(const rill_node *n, char text[CELL_BYTES])
 {
-    char own[RILL_LABEL], label[RILL_LABEL];
+    char own[RILL_LABEL];
     const char *name = rill_node_name(n, own), *before = "(";
     const size_t length = strlen(name);
     int at = 0;
@@ -46,8 +46,8 @@ static void listing_call(const rill_node *n, char text[CELL_BYTES])
         at = sprintf(text, "%.64s", rill_node_op(n)->name);
     for (int i = 0; i < rill_node_inputs(n) && at < CELL_BYTES / 2; i++) {
         const rill_tensor *x = rill_node_input(n, i);
-        const char *input = rill_input_name(
-            n, i, x ? RILL_SHAPE_LABEL(x) : "none", label);
+        const char *input =
+            RILL_INPUT_NAME(n, i, x ? RILL_SHAPE_LABEL(x) : "none");
         if (strncmp(input, name, length) == 0 && input[length] == '.')
             continue;
         at += sprintf(text + at, "%s%s", before,
