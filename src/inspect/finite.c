@@ -15,6 +15,8 @@ enum { FINITE_COLUMNS = 24 }; /* of a name, that several may fit */
 
 static const char finite_ignored[] =
     "every target is ignored, or their weights sum to 0: a mean of nothing";
+static const char finite_power[] =
+    "0 to a negative power, a negative number to a fraction, or an overflow";
 
 /* What usually does it, in the value of an op of finite inputs and in its
  * rule; NULL: nothing in particular. */
@@ -31,11 +33,8 @@ static const struct {
       "the slope of the root is infinite at 0: add a small number first" },
     { "exp", "e^x overflows beyond x = 88.7 in float32, 709.8 in float64: "
              "softmax and logsumexp are safe", NULL },
-    { "pow", "0 to a negative power, a negative number to a fraction, or an "
-             "overflow",
-      "the slope at 0 is infinite for a power below 1" },
-    { "pow_tensor", "0 to a negative power, a negative number to a fraction, "
-                    "or an overflow",
+    { "pow", finite_power, "the slope at 0 is infinite for a power below 1" },
+    { "pow_tensor", finite_power,
       "the slope in a is infinite at 0 for b below 1, the one in b is NaN "
       "for a negative a" },
     { "mean", "the mean of nothing, or an overflow", NULL },
@@ -59,30 +58,28 @@ static const char *finite_cause(const char *op, bool backward)
                     : "an overflow: numbers too large for the dtype";
 }
 
-/* A sentence that ends before the first part which does not fit whole into a
- * tape's error. */
+/* What was run, and the sentence on it, which ends before the first part that
+ * does not fit whole into a tape's error. */
 typedef struct {
+    const rill_op *op;
+    const rill_node *n;          /* NULL: it was not recorded, */
+    const rill_tensor *const *x; /* and these are its inputs */
+    int inputs;
     char text[512];
     size_t length;
-} finite_sentence;
+} finite;
 
 __attribute__((format(printf, 2, 3)))
-static void finite_say(finite_sentence *s, const char *format, ...)
+static void finite_say(finite *f, const char *format, ...)
 {
-    char part[sizeof s->text];
+    char part[sizeof f->text];
     va_list args;
     va_start(args, format);
     int n = vsnprintf(part, sizeof part, format, args);
     va_end(args);
-    if (s->length + (size_t)n < sizeof s->text)
-        memcpy(s->text + s->length, part, (size_t)n + 1);
-    s->length += (size_t)n;
-}
-
-static void finite_say_name(finite_sentence *s, const char *name)
-{
-    char text[RILL_NAME_BYTES];
-    finite_say(s, "%s", rill_name_text(name, FINITE_COLUMNS, text));
+    if (f->length + (size_t)n < sizeof f->text)
+        memcpy(f->text + f->length, part, (size_t)n + 1);
+    f->length += (size_t)n;
 }
 
 /* The first element that is not finite; -1: none, or no float tensor. */
@@ -101,88 +98,86 @@ static const char *finite_word(const rill_tensor *x)
 }
 
 /* " [4, 2] is NaN at [3, 1] (2 of 8 not finite)", of the first that is not */
-static void finite_say_place(finite_sentence *s, const rill_tensor *x)
+static void finite_say_place(finite *f, const rill_tensor *x)
 {
-    char shape[RILL_LABEL];
     int64_t rest = finite_first(x), below = rill_numel(x);
     rill_statistics all = rill_statistics_of(x);
-    finite_say(s, " %s is %s", rill_shape_label(x, shape), finite_word(x));
+    finite_say(f, " %s is %s", RILL_SHAPE_LABEL(x), finite_word(x));
     for (int d = 0; d < rill_ndim(x); d++) {
         below /= rill_dim(x, d);
-        finite_say(s, "%s%" PRId64, d ? ", " : " at [", rest / below);
+        finite_say(f, "%s%" PRId64, d ? ", " : " at [", rest / below);
         rest %= below;
     }
     if (rill_ndim(x))
-        finite_say(s, "] (%" PRId64 " of %" PRId64 " not finite)",
+        finite_say(f, "] (%" PRId64 " of %" PRId64 " not finite)",
                    all.nans + all.infinities, all.n);
 }
 
 /* " [16, 2] in [-0.7, 0.7]", of what is finite */
-static void finite_say_range(finite_sentence *s, const rill_tensor *x)
+static void finite_say_range(finite *f, const rill_tensor *x)
 {
-    char shape[RILL_LABEL], low[RILL_NUMBER_BYTES], high[RILL_NUMBER_BYTES];
     rill_statistics all = rill_statistics_of(x);
-    rill_shape_label(x, shape);
     if (isnan(all.min))
-        finite_say(s, " %s, nothing finite", shape);
+        finite_say(f, " %s, nothing finite", RILL_SHAPE_LABEL(x));
     else
-        finite_say(s, " %s %sin [%s, %s]", shape,
+        finite_say(f, " %s %sin [%s, %s]", RILL_SHAPE_LABEL(x),
                    all.nans + all.infinities ? "else " : "",
-                   rill_number_text(all.min, 9, low),
-                   rill_number_text(all.max, 9, high));
+                   RILL_NUMBER_TEXT(all.min, 9), RILL_NUMBER_TEXT(all.max, 9));
 }
 
-/* Input i of a node, or where nothing is recorded (n NULL) of x. */
-static const rill_tensor *finite_input(const rill_node *n,
-                                       const rill_tensor *const *x, int i)
+static const rill_tensor *finite_input(const finite *f, int i)
 {
-    return n ? rill_node_input(n, i) : x[i];
+    return f->n ? rill_node_input(f->n, i) : f->x[i];
 }
 
-/* What it is called. */
-static void finite_say_input(finite_sentence *s, const rill_node *n,
-                             const rill_tensor *const *x, int i)
+static const rill_node *finite_source(const finite *f, int i)
 {
-    const rill_node *source = n ? rill_node_source(n, i) : NULL;
-    const char *name = rill_name(finite_input(n, x, i));
-    if (source || *name)
-        finite_say_name(s, source ? RILL_NODE_NAME(source) : name);
+    return f->n ? rill_node_source(f->n, i) : NULL;
+}
+
+/* What input i is called. */
+static void finite_say_input(finite *f, int i)
+{
+    const rill_node *source = finite_source(f, i);
+    const char *name = source ? RILL_NODE_NAME(source)
+                              : rill_name(finite_input(f, i));
+    if (*name)
+        finite_say(f, "%s", RILL_NAME_TEXT(name, FINITE_COLUMNS));
     else
-        finite_say(s, "input %d", i);
+        finite_say(f, "input %d", i);
 }
 
 /* Ends the sentence: why, and what went in. gy: in a backward. */
-static void finite_say_why(finite_sentence *s, const rill_op *op,
-                           const rill_node *n, const rill_tensor *const *x,
-                           int inputs, const rill_tensor *gy)
+static void finite_fail(finite *f, rill_tape *t, const rill_tensor *gy)
 {
     int held = 0;
-    while (held < inputs && finite_first(finite_input(n, x, held)) < 0)
+    while (held < f->inputs && finite_first(finite_input(f, held)) < 0)
         held++;
-    finite_say(s, ": ");
-    if (held < inputs) {
-        const rill_tensor *bad = finite_input(n, x, held);
-        const rill_node *from = n ? rill_node_source(n, held) : NULL;
+    finite_say(f, ": ");
+    if (held < f->inputs) {
+        const rill_tensor *bad = finite_input(f, held);
+        const rill_node *from = finite_source(f, held);
         bool leaf = from ? !rill_node_op(from) : *rill_name(bad);
-        finite_say_input(s, n, x, held);
-        finite_say(s, " holds %s already: %s", finite_word(bad),
+        finite_say_input(f, held);
+        finite_say(f, " holds %s already: %s", finite_word(bad),
                    leaf ? "the learning rate may be too high, if a step "
                           "wrote it"
                         : "look at where it comes from");
     } else {
-        finite_say(s, "%s", finite_cause(op->name, gy));
+        finite_say(f, "%s", finite_cause(f->op->name, gy));
     }
     if (gy) {
-        finite_say(s, ". dy");
-        finite_say_range(s, gy);
+        finite_say(f, ". dy");
+        finite_say_range(f, gy);
     }
-    for (int i = 0; i < inputs; i++) {
-        if (!finite_input(n, x, i))
+    for (int i = 0; i < f->inputs; i++) {
+        if (!finite_input(f, i))
             continue;
-        finite_say(s, i ? "; " : ". Inputs: ");
-        finite_say_input(s, n, x, i);
-        finite_say_range(s, finite_input(n, x, i));
+        finite_say(f, i ? "; " : ". Inputs: ");
+        finite_say_input(f, i);
+        finite_say_range(f, finite_input(f, i));
     }
+    rill_fail(t, "%s", f->text);
 }
 
 static void finite_op(rill_tape *t, const rill_op *op, const rill_tensor *y,
@@ -191,16 +186,15 @@ static void finite_op(rill_tape *t, const rill_op *op, const rill_tensor *y,
     (void)user;
     if (finite_first(y) < 0)
         return;
-    finite_sentence s = { .length = 0 };
-    char label[RILL_LABEL];
+    finite f = { .op = op, .x = x, .inputs = n };
     const rill_node *last = rill_tape_node(t, rill_tape_len(t) - 1);
-    if (last && rill_node_output(last) != y)
-        last = NULL; /* not recorded */
-    finite_say(&s, "check_finite: ");
-    finite_say_name(&s, last ? rill_node_name(last, label) : op->name);
-    finite_say_place(&s, y);
-    finite_say_why(&s, op, last, x, n, NULL);
-    rill_fail(t, "%s", s.text);
+    if (rill_node_output(last) == y)
+        f.n = last;
+    finite_say(&f, "check_finite: %s",
+               RILL_NAME_TEXT(f.n ? RILL_NODE_NAME(f.n) : op->name,
+                              FINITE_COLUMNS));
+    finite_say_place(&f, y);
+    finite_fail(&f, t, NULL);
 }
 
 static void finite_rule(rill_tape *t, const rill_node *n,
@@ -208,30 +202,27 @@ static void finite_rule(rill_tape *t, const rill_node *n,
                         const rill_tensor *const *gx, void *user)
 {
     (void)user;
-    finite_sentence s = { .length = 0 };
-    char label[RILL_LABEL];
-    const char *name = rill_node_name(n, label);
-    int inputs = rill_node_inputs(n), i = 0;
+    finite f = { .op = rill_node_op(n), .n = n,
+                 .inputs = rill_node_inputs(n) };
+    int i = 0;
     if (finite_first(gy) >= 0) {
         /* every rule's gradient was looked at: it was spoilt on the way */
-        finite_say(&s, "check_finite: the gradient that comes to ");
-        finite_say_name(&s, name);
-        finite_say_place(&s, gy);
-        finite_say(&s, ": by the seed, a hook, or an overflow of a sum");
-        rill_fail(t, "%s", s.text);
+        finite_say(&f, "check_finite: the gradient that comes to %s",
+                   RILL_NAME_TEXT(RILL_NODE_NAME(n), FINITE_COLUMNS));
+        finite_say_place(&f, gy);
+        rill_fail(t, "%s: by the seed, a hook, or an overflow of a sum",
+                  f.text);
         return;
     }
-    while (i < inputs && (!rill_node_wants(n, i) || finite_first(gx[i]) < 0))
+    while (i < f.inputs && (!rill_node_wants(n, i) || finite_first(gx[i]) < 0))
         i++;
-    if (i == inputs)
+    if (i == f.inputs)
         return;
-    finite_say(&s, "check_finite: backward through ");
-    finite_say_name(&s, name);
-    finite_say(&s, ", the gradient in ");
-    finite_say_input(&s, n, NULL, i);
-    finite_say_place(&s, gx[i]);
-    finite_say_why(&s, rill_node_op(n), n, NULL, inputs, gy);
-    rill_fail(t, "%s", s.text);
+    finite_say(&f, "check_finite: backward through %s, the gradient in ",
+               RILL_NAME_TEXT(RILL_NODE_NAME(n), FINITE_COLUMNS));
+    finite_say_input(&f, i);
+    finite_say_place(&f, gx[i]);
+    finite_fail(&f, t, gy);
 }
 
 /* Whether every value and gradient is looked at from now on, across resets;
@@ -245,9 +236,9 @@ static void finite_rule(rill_tape *t, const rill_node *n,
  * there is no place for this one. */
 bool rill_tape_check_finite(rill_tape *t, bool on)
 {
-    static const rill_observer finite = { finite_op, finite_rule, NULL };
-    bool was = rill_tape_unobserve(t, &finite);
+    static const rill_observer check = { finite_op, finite_rule, NULL };
+    bool was = rill_tape_unobserve(t, &check);
     if (on)
-        rill_tape_observe(t, &finite);
+        rill_tape_observe(t, &check);
     return was;
 }
