@@ -25,7 +25,7 @@ static const char report_marker[] =
     "<script type=\"application/json\" id=\"data\"></script>\n";
 
 /* How many lines of a kind a page takes; of the other types, all. */
-typedef enum { STEP, DETAIL, REGIONS, KINDS, OTHER = KINDS } report_kind;
+typedef enum { STEP, DETAIL, REGIONS, KINDS } report_kind;
 static const struct {
     const char *type;
     int64_t limit;
@@ -84,45 +84,24 @@ static double step_size(const json_t *step)
     double sum = json_is_null(json_object_get(step, "loss")) ? INFINITY : 0;
     for (size_t i = 0; i < json_array_size(grad); i++) {
         const json_t *norm = json_array_get(grad, i);
-        double g = json_number_value(norm);
-        if (json_is_null(norm) &&
-            json_is_object(json_array_get(histogram, i)))
-            g = INFINITY;
+        bool infinite = json_is_null(norm) &&
+                        json_is_object(json_array_get(histogram, i));
+        double g = infinite ? INFINITY : json_number_value(norm);
         sum += g * g;
     }
     return sqrt(sum);
-}
-
-static report_line log_line(const json_t *line)
-{
-    const char *type = json_string_value(json_object_get(line, "type"));
-    report_line found = { .kind = STEP, .kept = true };
-    while (found.kind < KINDS &&
-           (!type || strcmp(type, report_kinds[found.kind].type) != 0))
-        found.kind++;
-    if (found.kind == STEP)
-        found.size = step_size(line);
-    return found;
-}
-
-static bool log_is_run(const json_t *line)
-{
-    const char *type = json_string_value(json_object_get(line, "type"));
-    return type && strcmp(type, "run") == 0 &&
-           json_integer_value(json_object_get(line, "rill")) == 1;
 }
 
 /* Checks the line of n bytes just read and notes what it is. */
 static bool log_note(report_log *l, size_t n)
 {
     if (l->n == l->capacity) {
-        int64_t capacity = l->capacity ? 2 * l->capacity : 1024;
+        l->capacity = 2 * l->capacity + 1024;
         report_line *more =
-            realloc(l->lines, (size_t)capacity * sizeof *more);
+            realloc(l->lines, (size_t)l->capacity * sizeof *more);
         if (!more)
             return log_fail(l, strerror(ENOMEM));
         l->lines = more;
-        l->capacity = capacity;
     }
     json_error_t why;
     json_t *line = json_loadb(l->text, n, JSON_ALLOW_NUL, &why);
@@ -130,13 +109,20 @@ static bool log_note(report_log *l, size_t n)
         return report_fail(l->error, l->error_size,
                            "report: %s: line %lld is not JSON: %s", l->path,
                            (long long)l->n + 1, why.text);
-    bool good = l->n > 0 || log_is_run(line);
-    l->lines[l->n++] = log_line(line);
+    const char *type = json_string_value(json_object_get(line, "type"));
+    bool begins = type && strcmp(type, "run") == 0 &&
+                  json_integer_value(json_object_get(line, "rill")) == 1;
+    report_line *noted = &l->lines[l->n++];
+    *noted = (report_line){ .kind = STEP, .kept = true };
+    while (noted->kind < KINDS &&
+           (!type || strcmp(type, report_kinds[noted->kind].type) != 0))
+        noted->kind++;
+    noted->size = noted->kind == STEP ? step_size(line) : 0;
     json_decref(line);
-    return good || report_fail(l->error, l->error_size,
-                               "report: %s: line 1 is not the beginning of a "
-                               "run ({\"type\":\"run\",\"rill\":1, ...})",
-                               l->path);
+    return l->n > 1 || begins ||
+           report_fail(l->error, l->error_size,
+                       "report: %s: line 1 is not the beginning of a run "
+                       "({\"type\":\"run\",\"rill\":1, ...})", l->path);
 }
 
 /* Of too many lines of a kind the first and the last stay, and of as many
@@ -153,17 +139,16 @@ static void log_thin(report_log *l, report_kind kind)
     for (report_line *line = l->lines; line < l->lines + l->n; line++) {
         if (line->kind != kind)
             continue;
-        int64_t at = (i - 1) * slots / (total - 2);
-        bool end = i == 0 || i == total - 1;
+        /* the first and the last have slots -1 and `slots` to themselves */
+        int64_t at = i > 0 ? (i - 1) * slots / (total - 2) : -1;
         i++;
-        if (end)
-            continue;
-        line->kept = at != slot || line->size > best->size;
-        if (line->kept && at == slot)
-            best->kept = false;
-        if (line->kept)
-            best = line;
+        if (at != slot)
+            best = NULL;
         slot = at;
+        line->kept = !best || line->size > best->size;
+        if (best && line->kept)
+            best->kept = false;
+        best = line->kept ? line : best;
     }
 }
 
