@@ -32,20 +32,20 @@ static bool residual_fits(rill_tape *t, const rill_tensor *logits,
     return true;
 }
 
-/* One row of p - y, the target's class y (negative: ignored) or, where q is
- * not NULL, its probabilities from element `at` on. */
-static void residual_row(const rill_tensor *logits, const rill_tensor *q,
-                         int64_t at, int64_t classes, int32_t y, double *out)
+/* One row of p - y; zeros where its class is negative, so ignored. */
+static void residual_row(const rill_tensor *logits, const rill_tensor *target,
+                         int64_t row, double *out)
 {
+    int64_t classes = rill_dim(logits, -1), at = row * classes;
+    const int32_t *y = rill_i32(target);
     double max = -INFINITY, sum = 0;
     for (int64_t c = 0; c < classes; c++)
         max = fmax(max, rill_at(logits, at + c));
     for (int64_t c = 0; c < classes; c++)
         sum += out[c] = exp(rill_at(logits, at + c) - max);
     for (int64_t c = 0; c < classes; c++)
-        out[c] = !q && y < 0 ? 0
-                             : out[c] / sum - (q ? rill_at(q, at + c)
-                                                 : c == y);
+        out[c] = y && y[row] < 0 ? 0 : out[c] / sum -
+                 (y ? c == y[row] : rill_at(target, at + c));
 }
 
 /* softmax(logits) - target, row by row: what cross entropy, without weights
@@ -65,17 +65,14 @@ rill_tensor *rill_softmax_residual(rill_tape *t, const rill_tensor *logits,
     int64_t classes = rill_dim(logits, -1), n = rill_numel(logits);
     const int32_t *y = rill_i32(target);
     double *values = rill_tape_alloc(t, (size_t)n * sizeof *values);
-    for (int64_t at = 0, i = 0; values && at < n; at += classes, i++) {
-        if (y && y[i] != -100 && (y[i] < 0 || y[i] >= classes))
+    for (int64_t row = 0; values && row * classes < n; row++) {
+        if (y && y[row] != -100 && (y[row] < 0 || y[row] >= classes))
             return rill_fail(t, "softmax_residual: target %" PRId32 " at row "
-                             "%" PRId64 " is not in [0, %" PRId64 ")", y[i],
-                             i, classes);
-        residual_row(logits, y ? NULL : target, at, classes, y ? y[i] : 0,
-                     values + at);
+                             "%" PRId64 " is not in [0, %" PRId64 ")", y[row],
+                             row, classes);
+        residual_row(logits, target, row, values + row * classes);
     }
-    return values ? rill_from(t, values, rill_dtype_of(logits),
-                              rill_shape_of(logits))
-                  : NULL;
+    return rill_from(t, values, rill_dtype_of(logits), rill_shape_of(logits));
 }
 
 /* ---- gradient norms ----------------------------------------------------- */
@@ -181,7 +178,7 @@ rill_tensor *rill_sample_grad_norms(rill_tape *t, const rill_tensor *weight)
                 !samples_factors(t, n, i, weight, &f[used++], &samples))
                 return NULL;
     }
-    if (f && used == 0)
+    if (used == 0)
         return rill_fail(t, "sample_grad_norms: weight is used by no linear");
     double *norms = rill_tape_alloc(t, (size_t)samples * sizeof *norms);
     for (int64_t i = 0; norms && i < samples; i++) {
@@ -191,7 +188,5 @@ rill_tensor *rill_sample_grad_norms(rill_tape *t, const rill_tensor *weight)
                 sum += (l < k ? 2 : 1) * samples_pairs(&f[k], &f[l], i);
         norms[i] = sqrt(sum < 0 ? 0 : sum); /* rounding; NaN stays */
     }
-    return norms ? rill_from(t, norms, rill_dtype_of(weight),
-                             RILL_SHAPE(samples))
-                 : NULL;
+    return rill_from(t, norms, rill_dtype_of(weight), RILL_SHAPE(samples));
 }
