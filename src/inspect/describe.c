@@ -96,8 +96,8 @@ const char *rill_number_text(double v, int width,
 {
     locale_t plain = newlocale(LC_ALL_MASK, "C", NULL);
     locale_t was = uselocale(plain);
-    size_t length = (size_t)width + 1;
-    for (int k = 8; k > 0 && length > (size_t)width; k--) {
+    int length = width + 1;
+    for (int k = 8; k > 0 && length > width; k--) {
         /* %.4g, %.3e, %.3g, ..., %.0e; no -nan */
         snprintf(text, RILL_NUMBER_BYTES, k % 2 ? "%.*e" : "%.*g", k / 2,
                  isnan(v) ? (double)NAN : v);
@@ -107,7 +107,7 @@ const char *rill_number_text(double v, int width,
             const char *from = to + 2 + strspn(to + 2, "0");
             memmove(to + 1 + (to[1] == '-'), from, strlen(from) + 1);
         }
-        length = strlen(text);
+        length = (int)strlen(text);
     }
     uselocale(was);
     if (plain)

@@ -35,14 +35,13 @@ typedef struct {
  * its parameters. "(x)" where the op is in the name already. */
 static void listing_call(const rill_node *n, char text[CELL_BYTES])
 {
-    char own[RILL_LABEL];
-    const char *name = rill_node_name(n, own), *before = "(";
+    const char *name = RILL_NODE_NAME(n), *before = "(";
     const size_t length = strlen(name);
     int at = 0;
     text[0] = '\0';
     if (!rill_node_op(n))
         return;
-    if (name != own)
+    if (*rill_name(rill_node_output(n)))
         at = sprintf(text, "%.64s", rill_node_op(n)->name);
     for (int i = 0; i < rill_node_inputs(n) && at < CELL_BYTES / 2; i++) {
         const rill_tensor *x = rill_node_input(n, i);
