@@ -94,25 +94,24 @@ int rill_columns(const char *text)
 const char *rill_number_text(double v, int width,
                              char text[RILL_NUMBER_BYTES])
 {
+    char tried[RILL_NUMBER_BYTES];
     locale_t plain = newlocale(LC_ALL_MASK, "C", NULL);
     locale_t was = uselocale(plain);
-    int length = width + 1;
-    for (int k = 8; k > 0 && length > width; k--) {
-        /* %.4g, %.3e, %.3g, ..., %.0e; no -nan */
-        snprintf(text, RILL_NUMBER_BYTES, k % 2 ? "%.*e" : "%.*g", k / 2,
+    int k = 8; /* %.4g, then %.3e, %.3g, ..., %.0e */
+    do {
+        snprintf(tried, sizeof tried, k % 2 ? "%.*e" : "%.*g", k / 2,
                  isnan(v) ? (double)NAN : v);
         /* 1.2e-05 is 1.2e-5, 1e+05 is 1e5 */
-        char *to = strchr(text, 'e');
+        char *to = strchr(tried, 'e');
         if (to) {
             const char *from = to + 2 + strspn(to + 2, "0");
             memmove(to + 1 + (to[1] == '-'), from, strlen(from) + 1);
         }
-        length = (int)strlen(text);
-    }
+    } while (strlen(tried) > (size_t)width && --k > 0);
     uselocale(was);
     if (plain)
         freelocale(plain);
-    return text;
+    return strcpy(text, tried);
 }
 
 /* One pass; mean and variance by Welford (Technometrics, 1962), the sum of

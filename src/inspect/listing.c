@@ -61,9 +61,10 @@ static void listing_texts(const rill_node *n, char text[CELLS][CELL_BYTES])
 {
     strcpy(text[NAME], n ? RILL_NAME_TEXT(RILL_NODE_NAME(n),
                                           RILL_NAME_COLUMNS) : "name");
-    strcpy(text[CALL], "op(inputs)");
     if (n)
         listing_call(n, text[CALL]);
+    else
+        strcpy(text[CALL], "op(inputs)");
     strcpy(text[SHAPE], n ? RILL_SHAPE_LABEL(rill_node_output(n)) : "shape");
 }
 
