@@ -248,8 +248,9 @@ START_TEST(differentiates_twice_and_thrice)
     ck_assert_double_eq(rill_item(rill_grad(tape, x)), 48);
     /* what was not recorded cannot be differentiated */
     ASSERT_REFUSED(rill_backward(tape, rill_grad(tape, x), NULL),
-                   "backward: the loss depends on no parameter and no "
-                   "watched tensor");
+                   "backward: the loss was computed while nothing was recorded: in "
+                   "rill_tape_record(tape, false), or by a backward without "
+                   "create_graph");
 }
 END_TEST
 
@@ -294,8 +295,9 @@ START_TEST(detach_and_no_record)
     ck_assert_double_eq(rill_item(free), 9);
     ck_assert(!rill_tape_record(tape, true));
     ASSERT_REFUSED(rill_backward(tape, free, NULL),
-                   "backward: the loss depends on no parameter and no "
-                   "watched tensor");
+                   "backward: the loss was computed while nothing was recorded: in "
+                   "rill_tape_record(tape, false), or by a backward without "
+                   "create_graph");
     ASSERT_REFUSED(rill_watch(tape, rill_zeros(tape, RILL_I32, RILL_SCALAR)),
                    "watch: x is int32: only float32 and float64 have "
                    "gradients");
@@ -352,8 +354,8 @@ START_TEST(variables_are_leaves_of_any_tape)
     ck_assert(rill_variable_frozen(w));
     rill_tape_reset(tape);
     ASSERT_REFUSED(rill_backward(tape, rill_mul(tape, w, w), NULL),
-                   "backward: the loss depends on no parameter and no "
-                   "watched tensor");
+                   "backward: the loss depends on no parameter that learns "
+                   "and on no leaf that rill_watch returned");
     ck_assert_ptr_null(rill_variable_write(a = rill_zeros(
         tape, RILL_F32, RILL_SCALAR)));
     rill_tape_free(other);
@@ -586,6 +588,33 @@ static void double_for_float(rill_tape *t, const rill_node *n,
     gx[0] = rill_cast(t, gy, RILL_F64);
 }
 
+static void long_for_short(rill_tape *t, const rill_node *n,
+                           const rill_tensor *gy, const rill_tensor **gx)
+{
+    (void)n, (void)gy;
+    gx[0] = rill_zeros(t, RILL_F32, RILL_SHAPE(4));
+}
+
+START_TEST(a_rule_of_another_shape)
+{
+    static const rill_op op = { "own", "dx = dy", long_for_short, NULL, 0 };
+    const rill_tensor *in = rill_watch(tape, rill_zeros(tape, RILL_F32,
+                                                        RILL_SHAPE(2)));
+    rill_tensor *y = rill_record(tape, &op, rill_zeros(tape, RILL_F32,
+                                                       RILL_SCALAR),
+                                 &in, 1, NULL);
+    ASSERT_REFUSED(rill_backward(tape, y, NULL),
+                   "backward: the rule of own gave a float32 gradient [4] "
+                   "for input 0, which is float32 [2]");
+    y = rill_zeros(tape, RILL_F32, RILL_SHAPE(2));
+    ASSERT_REFUSED(rill_record(tape, NULL, y, &in, 1, NULL),
+                   "record: the op is NULL");
+    in = y;
+    ASSERT_REFUSED(rill_record(tape, &op, y, &in, 1, NULL),
+                   "own: input 0 is the result itself");
+}
+END_TEST
+
 START_TEST(a_rule_of_another_dtype)
 {
     static const rill_op op = { "own", "dx = dy", double_for_float, NULL, 0 };
@@ -596,8 +625,8 @@ START_TEST(a_rule_of_another_dtype)
                                                        RILL_SCALAR),
                                  &in, 1, NULL);
     ASSERT_REFUSED(rill_backward(tape, y, NULL),
-                   "backward: a rule gave a float64 gradient for a float32 "
-                   "value");
+                   "backward: the rule of own gave a float64 gradient [] for "
+                   "input 0, which is float32 []");
     ck_assert_ptr_null(rill_grad(tape, x));
 }
 END_TEST
@@ -682,6 +711,8 @@ START_TEST(gradcheck_runs_every_rule)
     static rill_op right = { "own", "", right_backward, NULL, 0 };
     const rill_tensor *a = normal(1, RILL_F64, RILL_SHAPE(3));
     rill_gradcheck_opts o = { .user = &recorded };
+    ASSERT_REFUSED(rill_gradcheck(tape, NULL, &a, 1, &o),
+                   "gradcheck: the function is NULL");
     ck_assert(!rill_gradcheck(tape, twice, &a, 1, &o));
     ck_assert_ptr_nonnull(strstr(rill_error(tape), "gradcheck: square: the "
                                  "recorded gradient in argument 0 at "));
@@ -727,7 +758,7 @@ START_TEST(gradcheck_names_the_worst_element)
     ck_assert(!rill_gradcheck(tape, wrong, (const rill_tensor *[]){ a, b }, 2,
                               NULL));
     const char *said = rill_error(tape);
-    ck_assert_ptr_nonnull(strstr(said, "gradcheck: add: the fused gradient "
+    ck_assert_ptr_nonnull(strstr(said, "gradcheck: add: the gradient "
                                        "in argument 1 at "));
     ck_assert_ptr_nonnull(strstr(said, "central differences say"));
     rill_clear_error(tape);
@@ -774,6 +805,7 @@ int main(void)
         other_tapes_hold_constants_only, reset_ends_what_was_made,
         reuses_its_memory, keeps_the_first_error,
         null_is_an_error_of_its_own, constants_stay, says_its_instruction_set,
-        a_rule_of_another_dtype, gradcheck_runs_every_rule,
+        a_rule_of_another_dtype, a_rule_of_another_shape,
+        gradcheck_runs_every_rule,
         gradcheck_takes_its_options, gradcheck_names_the_worst_element);
 }

@@ -217,6 +217,15 @@ START_TEST(blames_seeds_hooks_and_sums)
     ck_assert(rill_on_grad(tape, loss, spoil, NULL));
     ck_assert(!rill_backward(tape, loss, NULL));
     ck_assert_ptr_nonnull(strstr(rill_error(tape), " [] is -inf: by the "));
+    rill_clear_error(tape);
+    /* at a leaf, which has no rule */
+    x = rill_watch(tape, rill_named(tape, rill_full(tape, 1e-30, RILL_F32,
+                                                    RILL_SCALAR), "w"));
+    y = rill_scale(tape, x, 3e38);
+    loss = rill_add(tape, y, rill_scale(tape, x, 3e38));
+    ASSERT_REFUSED(rill_backward(tape, loss, NULL),
+                   "check_finite: the gradient that comes to w [] is inf: by "
+                   "the seed, a hook, or an overflow of a sum");
 }
 END_TEST
 

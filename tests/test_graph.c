@@ -318,6 +318,22 @@ START_TEST(hostile_names)
 }
 END_TEST
 
+/* An edge carries what came back along it, not all that its end received. */
+START_TEST(branches_have_their_own_share)
+{
+    rill_tensor *x = rill_watch(tape, rill_zeros(tape, RILL_F64,
+                                                 RILL_SHAPE(4)));
+    rill_tensor *a = rill_scale(tape, x, 3), *b = rill_scale(tape, x, 4);
+    rill_scale(tape, x, 100); /* leads nowhere */
+    rill_tensor *d = rill_sub(tape, a, b);
+    ck_assert(rill_backward(tape, rill_sum(tape, d, NULL), NULL));
+    draw("branches", NULL);
+    assert_number(label("n0 -> n1 ["), 6);
+    assert_number(label("n0 -> n2 ["), 8);
+    ck_assert_ptr_nonnull(strstr(line("n0 -> n3 ["), "style=dashed"));
+}
+END_TEST
+
 START_TEST(nothing_to_draw)
 {
     rill_tape_dot(NULL, tape, NULL);
@@ -339,5 +355,5 @@ int main(void)
                        small_tensors_are_written_out,
                        layers_that_repeat_are_drawn_once,
                        what_does_not_repeat_is_not_folded, hostile_names,
-                       nothing_to_draw);
+                       branches_have_their_own_share, nothing_to_draw);
 }

@@ -273,6 +273,20 @@ START_TEST(gradients_that_are_not_there_stay_empty)
 }
 END_TEST
 
+/* Growth is of what goes through the node, whoever else uses its input. */
+START_TEST(growth_through_a_branch)
+{
+    rill_tensor *h = rill_exp(tape, rill_watch(tape, normal(1, RILL_F64,
+                                                            RILL_SHAPE(4))));
+    rill_tensor *branch = rill_scale(tape, h, 1e-3);
+    rill_tensor *skip = rill_add(tape, h, branch);
+    ck_assert(rill_backward(tape, rill_sum(tape, skip, NULL), NULL));
+    print();
+    ck_assert_str_eq(figure(2, GROWTH), "x0.001");
+    ck_assert_str_eq(figure(3, GROWTH), "x1");
+}
+END_TEST
+
 START_TEST(odd_tensors)
 {
     rill_tensor *none = rill_watch(tape, rill_zeros(tape, RILL_F32,
@@ -422,6 +436,7 @@ int main(void)
     return HARNESS_RUN(
         "listing", figures_are_those_of_the_tensors, a_small_tape_whole,
         shares_of_zeros, what_is_not_finite_is_marked,
-        gradients_that_are_not_there_stay_empty, odd_tensors, hostile_names,
+        gradients_that_are_not_there_stay_empty, growth_through_a_branch,
+                       odd_tensors, hostile_names,
         long_calls, nothing_to_print, colour_only_on_a_terminal);
 }

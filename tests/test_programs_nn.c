@@ -125,8 +125,10 @@ START_TEST(evaluate)
     ck_assert_str_eq(text, want);
     ASSERT_OK();
     ASSERT_REFUSED(rill_backward(tape, rill_sum(tape, logits, NULL), NULL),
-                   "backward: the loss depends on no parameter and no "
-                   "watched tensor");
+                   "backward: the loss depends on no leaf: input 0 of sum, "
+                   "made by linear, was computed while nothing was recorded: in "
+                   "rill_tape_record(tape, false), or by a backward without "
+                   "create_graph");
     free(text);
     rill_params_free(params);
 }

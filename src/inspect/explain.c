@@ -174,6 +174,8 @@ static void explain_rule(rill_tape *t, const rill_node *n,
     explain *e = user;
     const rill_op *op = rill_node_op(n);
     bool named = *rill_name(rill_node_output(n));
+    if (!op) /* leaves come last, together */
+        return;
     fprintf(e->f, "%s%s%s\n", RILL_NAME_TEXT(RILL_NODE_NAME(n), EXPLAIN_NAME),
             named ? ": " : "", named ? op->name : "");
     if (op->formula && *op->formula)

@@ -230,10 +230,9 @@ static void finite_rule(rill_tape *t, const rill_node *n,
  * or not, or a backward rule, is an error on the tape: which node, where in
  * it, what usually makes it there, and the ranges of what went in. The node
  * is on the tape, for rill_tape_print. An infinity that is meant, in a mask
- * say, is an error too: a large finite number serves there. What hooks and
- * sums make of a leaf's own gradient is not seen. Off, it costs nothing; on,
- * a pass over each tensor. Error: so many observers (rill_tape_observe) that
- * there is no place for this one. */
+ * say, is an error too: a large finite number serves there. Off, it costs
+ * nothing; on, a pass over each tensor. Error: so many observers
+ * (rill_tape_observe) that there is no place for this one. */
 bool rill_tape_check_finite(rill_tape *t, bool on)
 {
     static const rill_observer check = { finite_op, finite_rule, NULL };

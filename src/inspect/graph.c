@@ -117,14 +117,14 @@ static void graph_node(const graph *g, const rill_node *n)
 
 /* ---- edges -------------------------------------------------------------- */
 
-/* From the input to the node. Pale and thin is small, dark and wide is large;
+/* From input i to the node. Pale and thin is small, dark and wide is large;
  * red is not finite. */
-static void graph_edge(const graph *g, const rill_node *from, int to)
+static void graph_edge(const graph *g, const rill_node *n, int i)
 {
-    const rill_node *last = graph_last(g, from);
-    const rill_tensor *grad = rill_grad(g->t, rill_node_output(from));
+    const rill_node *from = rill_node_source(n, i), *last = graph_last(g, n);
+    const rill_tensor *grad = rill_node_grad(n, i);
     fprintf(g->f, "n%d -> n%d [weight=%d, ",
-            graph_drawn(g, rill_node_index(from)), to,
+            graph_drawn(g, rill_node_index(from)), rill_node_index(n),
             rill_node_op(from) ? 9 : 1); /* what ops make runs straight */
     if (!grad) {
         fputs("style=dashed, color=\"#999999\"];\n", g->f);
@@ -138,10 +138,9 @@ static void graph_edge(const graph *g, const rill_node *from, int to)
             isfinite(norm) ? (int)(0xcc - 0x9c * size) : 0,
             isfinite(norm) ? (int)(0xe6 - 0x66 * size) : 0,
             RILL_NUMBER_TEXT(norm, NUMBER));
-    if (last != from) /* from stands for several */
+    if (last != n && graph_last(g, from) != from) /* it stands for several */
         fprintf(g->f, " … %s",
-                RILL_NUMBER_TEXT(rill_norm(rill_grad(
-                                     g->t, rill_node_output(last))), NUMBER));
+                RILL_NUMBER_TEXT(rill_norm(rill_node_grad(last, i)), NUMBER));
     fputs("\"];\n", g->f);
 }
 
@@ -163,7 +162,7 @@ static void graph_inputs(const graph *g, const rill_node *n)
 {
     for (int i = 0; i < rill_node_inputs(n); i++)
         if (rill_node_source(n, i))
-            graph_edge(g, rill_node_source(n, i), rill_node_index(n));
+            graph_edge(g, n, i);
         else if (rill_node_input(n, i))
             graph_constant(g, n, i);
 }
@@ -172,9 +171,9 @@ static void graph_inputs(const graph *g, const rill_node *n)
  * round one a leaf: name (cut in the middle at 32 characters), op and shape,
  * and the elements of its value and its gradient where they are at most
  * opts->values; constants are small text. An edge runs from an input to the
- * node that reads it and carries the norm of the input's gradient, of all its
- * uses: the larger, the wider and darker, by its logarithm from 1e-6 to 1;
- * red where it is not finite, dashed where there is no gradient.
+ * node that reads it and carries the norm of the gradient that came back along
+ * it: the larger, the wider and darker, by its logarithm from 1e-6 to 1; red
+ * where it is not finite, dashed where none came.
  *
  * Above opts->nodes nodes the layers that repeat most, the same ops and
  * shapes again and again, are drawn once, in a frame that says how often

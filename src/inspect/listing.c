@@ -133,18 +133,16 @@ static void listing_zeros(const listing *l, const rill_statistics *s)
                        s->zeros < s->n && percent > 99 ? ">99%" : text, "");
 }
 
-/* From n, where the gradient's norm is this, to the largest of the gradients
- * in inputs that were computed, or where none was in its leaves. */
+/* From n, where the gradient's norm is this, to the largest that it passed on
+ * to inputs that were computed, or where none was to its leaves. */
 static void listing_growth(const listing *l, const rill_node *n, double norm)
 {
     char text[64];
     double below[] = { NAN, NAN }; /* in leaves, in what was computed */
     for (int i = 0; i < rill_node_inputs(n); i++) {
-        const rill_node *source = rill_node_source(n, i);
-        const rill_tensor *g =
-            source ? rill_grad(l->t, rill_node_output(source)) : NULL;
-        double *largest = &below[rill_node_op(source) != NULL];
-        *largest = fmax(*largest, rill_norm(g));
+        bool computed = rill_node_op(rill_node_source(n, i));
+        below[computed] = fmax(below[computed],
+                               rill_norm(rill_node_grad(n, i)));
     }
     double growth = (isnan(below[1]) ? below[0] : below[1]) / norm;
     if (isnan(growth))
@@ -176,11 +174,10 @@ static void listing_figures(const listing *l, const rill_node *n)
  * (divided by n), least and largest element. Of its gradient, where the last
  * rill_backward left one: norm, largest magnitude, the share of exact zeros,
  * and growth: by how much the norm grew (x2) or shrank (x0.25) from the node
- * to the largest of the gradients in those of its inputs that were computed,
- * or, where none was, in its leaves. An input that others use too has the
- * gradient of all its uses. Where elements are not finite their number stands
- * in place of mean and std, or of norm and max ("3 NaN"); least and largest
- * are then of the others.
+ * to the largest gradient that it passed on to those of its inputs that were
+ * computed, or, where none was, to its leaves. Where elements are not finite
+ * their number stands in place of mean and std, or of norm and max ("3 NaN");
+ * least and largest are then of the others.
  *
  * Takes 100 columns at most. In colour where f is a terminal and NO_COLOR is
  * not set. Nothing is printed where f or t is NULL. A tape that has failed

@@ -9,19 +9,28 @@
 
 enum { FEW_INPUTS = 8 };
 
+/* The gradient g that the rule of `from` gave its input i, in the input's
+ * shape. */
+static const rill_tensor *backward_share(rill_tape *t, const rill_node *from,
+                                         int i, const rill_tensor *g)
+{
+    const rill_tensor *x = from->input[i].x;
+    if (!rill_usable(t, from->op->name, "a gradient of its rule", g))
+        return NULL;
+    if (g->dtype != x->dtype || !rill_broadcasts(&x->shape, &g->shape))
+        return rill_fail(t, "backward: the rule of %s gave a %s gradient %s "
+                         "for input %d, which is %s %s", from->op->name,
+                         rill_dtype_name(g->dtype), RILL_TEXT(g), i,
+                         rill_dtype_name(x->dtype), RILL_TEXT(x));
+    return rill_shape_equal(&g->shape, &x->shape)
+               ? g : rill_sum_to(t, g, x->shape);
+}
+
 /* Adds g to the gradient of n. */
 static void backward_accumulate(rill_tape *t, rill_node *n,
                                 const rill_tensor *g)
 {
-    const rill_tensor *y = n->output;
-    if (g->dtype != y->dtype)
-        rill_fail(t, "backward: a rule gave a %s gradient for a %s value",
-                  rill_dtype_name(g->dtype), rill_dtype_name(y->dtype));
-    if (!rill_shape_equal(&g->shape, &y->shape))
-        g = rill_sum_to(t, g, y->shape);
     bool first = n->sweep != t->sweep;
-    if (t->failed)
-        return;
     if (!first && n->grad_owned) {
         rill_add_into(t, n->grad, g);
         return;
@@ -31,8 +40,17 @@ static void backward_accumulate(rill_tape *t, rill_node *n,
     n->sweep = t->sweep;
 }
 
+/* Calls those who look on. */
+static void backward_observers(rill_tape *t, const rill_node *n,
+                               const rill_tensor *const *gx)
+{
+    for (int i = 0; i < t->n_observers && !t->failed; i++)
+        if (t->observer[i].rule)
+            t->observer[i].rule(t, n, n->grad, gx, t->observer[i].user);
+}
+
 /* Runs the rule of a node and hands on what it gives. */
-static void backward_node(rill_tape *t, const rill_node *n)
+static void backward_node(rill_tape *t, rill_node *n)
 {
     const rill_tensor *few[FEW_INPUTS], **gx = few;
     if (n->n_inputs > FEW_INPUTS)
@@ -49,12 +67,13 @@ static void backward_node(rill_tape *t, const rill_node *n)
         return;
     bool fused = n->op->fused && !t->recording;
     (fused ? n->op->fused : n->op->backward)(t, n, n->grad, gx);
-    for (int i = 0; i < t->n_observers && !t->failed; i++)
-        if (t->observer[i].rule)
-            t->observer[i].rule(t, n, n->grad, gx, t->observer[i].user);
-    for (int i = 0; i < n->n_inputs && !t->failed; i++)
-        if (gx[i] && rill_node_wants(n, i))
-            backward_accumulate(t, n->input[i].node, gx[i]);
+    backward_observers(t, n, gx);
+    for (int i = 0; i < n->n_inputs && !t->failed; i++) {
+        bool wanted = gx[i] && rill_node_wants(n, i);
+        n->input[i].grad = wanted ? backward_share(t, n, i, gx[i]) : NULL;
+        if (n->input[i].grad)
+            backward_accumulate(t, n->input[i].node, n->input[i].grad);
+    }
 }
 
 /* Hands the whole gradient of a node to those who asked for it. */
@@ -94,6 +113,32 @@ static rill_tensor *backward_seed(rill_tape *t, const rill_tensor *loss,
     return (rill_tensor *)(uintptr_t)grad;
 }
 
+/* Says why there is no way back from the loss. */
+static bool backward_refuse(rill_tape *t, const rill_tensor *loss,
+                            const rill_node *root)
+{
+    static const char unrecorded[] =
+        "was computed while nothing was recorded: in rill_tape_record(tape, "
+        "false), or by a backward without create_graph";
+    if (!root && loss->op)
+        return rill_fail(t, "backward: the loss %s", unrecorded);
+    for (int i = root ? root->index : -1; i >= 0; i--) {
+        const rill_node *n = t->nodes[i];
+        for (int k = 0; k < n->n_inputs; k++) {
+            const rill_tensor *x = n->input[k].x;
+            if (x && x->op && x->tape == t && !n->input[k].node)
+                return rill_fail(t, "backward: the loss depends on no leaf: "
+                                 "input %d of %s, made by %s, %s", k,
+                                 n->op->name, x->op->name, unrecorded);
+            if (rill_node_wants(n, k) && !n->wants)
+                return rill_fail(t, "backward: the loss depends on no leaf: "
+                                 "%s has no gradient", n->op->name);
+        }
+    }
+    return rill_fail(t, "backward: the loss depends on no parameter that "
+                        "learns and on no leaf that rill_watch returned");
+}
+
 /* Fills in the gradient of loss at every node that it depends on and that
  * depends on a leaf; rill_grad reads them. loss: recorded on t, one element,
  * or any shape with opts->grad of the same shape and dtype. What an earlier
@@ -108,8 +153,7 @@ bool rill_backward(rill_tape *t, const rill_tensor *loss,
         return false;
     rill_node *root = rill_node_of(t, loss);
     if (!root || !root->wants)
-        return rill_fail(t, "backward: the loss depends on no parameter and "
-                            "no watched tensor");
+        return backward_refuse(t, loss, root);
     rill_tensor *seed = backward_seed(t, loss, o->grad);
     if (!seed)
         return false;
@@ -128,6 +172,8 @@ bool rill_backward(rill_tape *t, const rill_tensor *loss,
         backward_hooks(t, n);
         if (n->op && n->wants && !t->failed)
             backward_node(t, n);
+        else if (!n->op)
+            backward_observers(t, n, NULL);
     }
     t->sweeping = false;
     t->recording = was_recording;

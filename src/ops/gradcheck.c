@@ -139,6 +139,8 @@ bool rill_gradcheck(rill_tape *t, rill_function *f,
                     const rill_tensor **inputs, int n,
                     const rill_gradcheck_opts *opts)
 {
+    if (!f)
+        return rill_fail(t, "gradcheck: the function is NULL");
     for (int i = 0; i < n; i++) {
         if (!rill_usable(t, "gradcheck", "an input", inputs[i]))
             return false;
@@ -158,7 +160,7 @@ bool rill_gradcheck(rill_tape *t, rill_function *f,
     if (!c.work)
         return rill_fail(t, "out of memory: gradcheck's tape");
     c.work->training = t->training;
-    bool ok = check_run(&c, check_first, n, false, "the fused gradient") &&
+    bool ok = check_run(&c, check_first, n, false, "the gradient") &&
               check_run(&c, check_first, n, true, "the recorded gradient");
     if (ok && c.o.second_order)
         ok = check_run(&c, check_second, n + 1, false,

@@ -47,6 +47,7 @@ struct rill_node {
     struct {
         const rill_tensor *x;
         rill_node *node; /* NULL: a constant */
+        const rill_tensor *grad; /* what the rule gave it in `sweep` */
     } input[];
 };
 

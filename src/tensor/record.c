@@ -182,6 +182,8 @@ rill_tensor *rill_record(rill_tape *t, const rill_op *op, rill_tensor *y,
                          const rill_tensor **inputs, int n_inputs,
                          const void *attrs)
 {
+    if (!op)
+        return rill_fail(t, "record: the op is NULL");
     if (!rill_usable(t, op->name, "the result", y))
         return NULL;
     y->op = op;
@@ -191,6 +193,9 @@ rill_tensor *rill_record(rill_tape *t, const rill_op *op, rill_tensor *y,
         if (x && (!rill_usable(t, op->name, "an input", x) ||
                   (t->recording && x->variable && !tape_use(t, x))))
             return NULL;
+        if (x == y)
+            return rill_fail(t, "%s: input %d is the result itself", op->name,
+                             i);
     }
     rill_node *n = t->recording ? tape_node(t, y, n_inputs) : NULL;
     for (int i = 0; n && i < n_inputs; i++) {
@@ -251,6 +256,16 @@ const rill_node *rill_tape_node(const rill_tape *t, int i)
 const rill_node *rill_node_source(const rill_node *n, int i)
 {
     return n->input[i].node;
+}
+
+/* The gradient that n's rule gave input i in the last backward, summed to the
+ * input's shape: one share of the gradient that rill_grad has of an input of
+ * many uses. NULL where none was passed on; good until reset. */
+const rill_tensor *rill_node_grad(const rill_node *n, int i)
+{
+    const rill_tape *t = n->output->tape; /* a leaf's may be another's */
+    bool ran = !t->failed && t->published && n->sweep == t->published;
+    return ran && n->wants ? n->input[i].grad : NULL;
 }
 
 /* ---- looking on --------------------------------------------------------- */

@@ -208,6 +208,8 @@ const rill_op *rill_node_op(const rill_node *n); /* NULL: a leaf */
 int rill_node_inputs(const rill_node *n);        /* how many */
 const rill_node *rill_node_source(const rill_node *n, int i);
                                     /* of input i; NULL: a constant */
+const rill_tensor *rill_node_grad(const rill_node *n, int i);
+              /* what the last backward passed on to input i; or NULL */
 
 /* Who looks on as a tape works. Each function may be NULL, may stop the work
  * with rill_fail, and runs no op. */
@@ -218,7 +220,8 @@ typedef struct {
            n inputs x */
     void (*rule)(rill_tape *t, const rill_node *n, const rill_tensor *gy,
                  const rill_tensor *const *gx, void *user);
-        /* in a backward after each rule: it gave input i gx[i], or NULL */
+        /* in a backward after each rule: it gave input i gx[i], or NULL;
+           and at each leaf, whose gradient gy is whole then */
     void *user; /* handed to both */
 } rill_observer;
 
