@@ -402,7 +402,7 @@ static int usage(FILE *f, const char *complaint)
         fprintf(f, "02_cross_entropy: %s\n", complaint);
     fprintf(f, "usage: 02_cross_entropy [--target CLASS] [LOGIT LOGIT ...]\n"
                "       02_cross_entropy --options\n"
-               "CLASS counts from 0 and is 4 unless given; at least two "
+               "CLASS counts from 0, the last unless given; at least two "
                "logits.\n");
     return complaint ? 2 : 0;
 }
@@ -420,7 +420,7 @@ static bool parse(const char *text, double *v)
 static const char *parse_all(int argc, char **argv, sample *s, double *logit)
 {
     static const double ours[] = { 1.2, -0.5, 0.3, 2, 0.8 };
-    double target = 4;
+    double target = NAN;
     for (int i = 1; i < argc; i++) {
         if (!strcmp(argv[i], "--target")) {
             if (++i == argc || !parse(argv[i], &target))
@@ -434,6 +434,8 @@ static const char *parse_all(int argc, char **argv, sample *s, double *logit)
             logit[s->n] = ours[s->n];
     if (s->n < 2)
         return "one logit leaves no choice";
+    if (isnan(target)) /* none is given */
+        target = s->n - 1;
     if (!(target >= 0 && target < s->n && target == floor(target)))
         return "the target is not one of the classes";
     s->target = (int)target;

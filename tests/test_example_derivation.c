@@ -100,6 +100,8 @@ START_TEST(the_derivation)
     assert_derivation((double[]){ 1.2, -0.5, 0.3, 2, 0.8 }, 5, 4);
     ck_assert_int_eq(run("02_cross_entropy --target 2 1.5 0 -3"), 0);
     assert_derivation((double[]){ 1.5, 0, -3 }, 3, 2);
+    ck_assert_int_eq(run("02_cross_entropy 1.5 0 -3"), 0);
+    assert_derivation((double[]){ 1.5, 0, -3 }, 3, 2);
     ck_assert_int_eq(run("02_cross_entropy 0 0 --target 0"), 0);
     assert_derivation((double[]){ 0, 0 }, 2, 0);
 }
@@ -200,9 +202,9 @@ END_TEST
 START_TEST(the_command_line)
 {
     static const char *const wrong[] = {
-        "1", "1 2 3", "1 2 --target", "1 2 --target 1.5", "--target -1",
-        "--target 5", "1 two", "1 nan", "1 inf", "1 1e999", "''",
-        "--targets 1", "--options 1 2"
+        "1", "1 2 3 --target 3", "1 2 --target", "1 2 --target 1.5",
+        "--target -1", "--target 5", "1 two", "1 nan", "1 inf", "1 1e999",
+        "''", "--targets 1", "--options 1 2"
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         char command[128];
