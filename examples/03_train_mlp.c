@@ -41,7 +41,7 @@ static bool terminal; /* else a file, or another program, reads along */
 
 static const struct {
     const char *name;
-    enum { FLAG, TEXT, WIDTHS, CHOICE, COUNT, SHARE, RATE } kind;
+    enum { FLAG, TEXT, WIDTHS, CHOICE, COUNT, SHARE, PART, RATE } kind;
     void *to;
     const char *preset, *value, *help; /* value: a choice's are its words */
 } options[] = {
@@ -54,9 +54,9 @@ static const struct {
       "the first line of FILE names the columns" },
     { "test", TEXT, &set.test, NULL, "FILE",
       "rows to test on, in place of a part of the data" },
-    { "test-fraction", SHARE, &set.test_share, "0.2", "SHARE",
+    { "test-fraction", PART, &set.test_share, "0.2", "PART",
       "the part of the data to test on" },
-    { "validation-fraction", SHARE, &set.validation_share, "0.15", "SHARE",
+    { "validation-fraction", PART, &set.validation_share, "0.15", "PART",
       "the part of the data to validate with" },
     { "hidden", WIDTHS, set.widths, "64,64", "N,N,...|none",
       "the widths of the hidden layers" },
@@ -94,8 +94,8 @@ enum { N_OPTIONS = sizeof options / sizeof *options };
 
 static const char usage[] =
     "usage: 03_train_mlp [--csv FILE] [OPTION]...\n"
-    "       N is a whole number from 1, SHARE a number from 0 to 1, RATE one "
-    "above 0\n";
+    "       N is a whole number from 1, SHARE a number from 0 to 1, PART one "
+    "between\n       them, RATE one above 0\n";
 
 __attribute__((format(printf, 2, 3), noreturn))
 static void stop(int status, const char *format, ...)
@@ -181,6 +181,8 @@ static bool take(int i, const char *text)
         return x == (double)*(long *)to;
     case SHARE:
         return !isnan(*(double *)to = number(text, 0, 1));
+    case PART:
+        return !isnan(*(double *)to = number(text, DBL_MIN, 1 - DBL_EPSILON));
     case RATE:
         return !isnan(*(double *)to = number(text, DBL_MIN, DBL_MAX));
     }
@@ -291,6 +293,9 @@ static parts load(rill_rng *r)
     if (!n[0] || !n[1] || !n[2])
         stop(1, "too few rows: %d to learn from, %d to validate with, %d to "
              "test on", n[0], n[1], n[2]);
+    if (classes == 1)
+        stop(1, "%s: every row is of the class \"%s\": there is nothing to "
+             "tell apart", set.csv, rill_dataset_class_name(d.learn, 0));
     if (classes > (n[0] + n[1] + n[2]) / 2)
         stop(1, "%s: %d classes in %d rows: is this the label's column?",
              set.csv, classes, n[0] + n[1] + n[2]);

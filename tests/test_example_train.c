@@ -231,9 +231,14 @@ START_TEST(wrong_options)
         { "--label-smoothing 1.1",
           "--label-smoothing wants SHARE, not \"1.1\"" },
         { "--test-fraction -0.1",
-          "--test-fraction wants SHARE, not \"-0.1\"" },
+          "--test-fraction wants PART, not \"-0.1\"" },
+        { "--test-fraction 0", "--test-fraction wants PART, not \"0\"" },
+        { "--validation-fraction 0",
+          "--validation-fraction wants PART, not \"0\"" },
+        { "--validation-fraction 1",
+          "--validation-fraction wants PART, not \"1\"" },
         { "--validation-fraction ''",
-          "--validation-fraction wants SHARE, not \"\"" },
+          "--validation-fraction wants PART, not \"\"" },
         { "--hidden 0", "--hidden wants N,N,...|none, not \"0\"" },
         { "--hidden 3,,4", "--hidden wants N,N,...|none, not \"3,,4\"" },
         { "--hidden 64x", "--hidden wants N,N,...|none, not \"64x\"" },
@@ -286,6 +291,9 @@ START_TEST(unusable_data)
     assert_stops("--csv few.csv", 1,
                  "too few rows: 2 to learn from, 0 to validate with, 0 to "
                  "test on");
+    write_file("one.csv", "1,a\n2,a\n3,a\n4,a\n5,a\n6,a\n7,a\n8,a\n");
+    assert_stops("--csv one.csv", 1, "one.csv: every row is of the class \"a\""
+                 ": there is nothing to tell apart");
     assert_stops("--csv names.csv --label 0", 1,
                  "names.csv:1:2: \"height\" is not a number: is this line a "
                  "header?");
@@ -383,8 +391,8 @@ START_TEST(help)
     ck_assert_str_eq(err, "");
     static const char *const shown[] = {
         "usage: 03_train_mlp",  "--csv FILE\n",    "--label COLUMN\n",
-        "--header",             "--test FILE\n",   "--test-fraction SHARE\n",
-        "--validation-fraction SHARE\n",           "--hidden N,N,...|none\n",
+        "--header",             "--test FILE\n",   "--test-fraction PART\n",
+        "--validation-fraction PART\n",            "--hidden N,N,...|none\n",
         "--activation sigmoid|tanh|relu|gelu|silu|softplus\n",
         "--epochs N\n",         "--patience N\n",  "--batch N\n",
         "--lr RATE\n        the learning rate [0.01]\n",
