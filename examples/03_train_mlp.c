@@ -450,16 +450,25 @@ typedef struct {
     bool shown; /* now and then, and at the end */
 } progress;
 
+/* A loss in few characters, also one that went astray: the text. */
+static const char *brief(double loss, char text[16])
+{
+    snprintf(text, 16, fabs(loss) < 1e4 ? "%.4f" : "%.4g", loss);
+    return text;
+}
+
 /* On a terminal one line that is written over, else a line now and then. */
 static void show(const progress *p, bool last)
 {
     int epochs = (int)set.epochs;
+    char loss[16], validation[16];
     if (!terminal && !p->shown)
         return;
     /* on a terminal without wrapping: a line that is too long is cut */
-    printf("%sepoch %*d/%d  loss %.4f  validation %.4f  accuracy %.4f%s",
+    printf("%sepoch %*d/%d  loss %s  validation: loss %s, accuracy %.4f%s",
            terminal ? "\r\033[?7l" : "", snprintf(NULL, 0, "%d", epochs),
-           p->epoch, epochs, p->loss, p->validation, p->accuracy,
+           p->epoch, epochs, brief(p->loss, loss),
+           brief(p->validation, validation), p->accuracy,
            terminal ? "\033[K\033[?7h" : "");
     if (!terminal || last)
         printf("\n");
@@ -532,6 +541,7 @@ static void train(model *m, parts *d, rill_rng *r)
     progress p = { 0 }, best = { .validation = INFINITY };
     double start = seconds();
     bool last = false;
+    char text[16];
     start_recorder(m, set.epochs * batches);
     while (!last) {
         int64_t step = p.epoch++ * batches;
@@ -553,8 +563,8 @@ static void train(model *m, parts *d, rill_rng *r)
     }
     rill_params_restore(m->net);
     printf("\n%d epochs in %.2f s; the weights of epoch %d are kept, "
-           "validation %.4f\n\n", p.epoch, seconds() - start, best.epoch,
-           best.validation);
+           "validation loss %s\n\n", p.epoch, seconds() - start, best.epoch,
+           brief(best.validation, text));
 }
 
 /* ---- what came out ------------------------------------------------------ */

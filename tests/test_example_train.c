@@ -44,13 +44,15 @@ START_TEST(spirals)
     ck_assert_double_ge(accuracy(), 0.98);
     ck_assert_ptr_null(strchr(out, '\033'));
     ck_assert_ptr_null(strchr(out, '\r'));
-    ck_assert_ptr_nonnull(strstr(out, "\nepoch 60/60  loss "));
+    char *line = strstr(out, "\nepoch 60/60  loss ");
+    ck_assert_ptr_nonnull(line);
+    ck_assert_ptr_nonnull(strstr(line, "  validation: loss "));
     ck_assert_ptr_nonnull(strstr(out, "[64, 64]              mlp.1.weight"));
     ck_assert_ptr_nonnull(strstr(out, "\ntrue "));
     /* the regions: 32 lines of 64 letters that name every class */
     int lines = 0;
     size_t seen[5] = { 0 };
-    for (char *line = out; line; line = strchr(line, '\n'),
+    for (line = out; line; line = strchr(line, '\n'),
               line = line ? line + 1 : NULL)
         if (strspn(line, "abcde") == 64 && line[64] == '\n') {
             lines++;
@@ -320,6 +322,12 @@ START_TEST(diverging)
     assert_stops("--csv trees.csv --label 0 --activation relu --optimiser sgd"
                  " --lr 1e38 --epochs 9", 1,
                  "the loss is no longer finite: try a lower --lr");
+    /* what is finite, but large, is short */
+    run("--csv trees.csv --label 0 --activation relu --optimiser sgd --lr 1e5 "
+        "--epochs 1");
+    for (char *at = out; (at = strstr(at, "loss ")); at++)
+        ck_assert_uint_le(strcspn(at + strlen("loss "), " ,\n"), 10);
+    ck_assert_ptr_nonnull(strstr(out, "e+"));
 }
 END_TEST
 
