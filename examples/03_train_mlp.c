@@ -30,6 +30,7 @@ enum { MAX_WIDTHS = 16 };
 static struct {
     const char *csv, *test, *label, *log, *report, *save;
     bool header;
+    char separator; /* 0: a comma */
     int activation, optimiser, schedule, balanced, dtype; /* choices */
     long epochs, batch, patience, seed, threads;
     double lr, smoothing, validation_share, test_share;
@@ -41,7 +42,7 @@ static bool terminal; /* else a file, or another program, reads along */
 
 static const struct {
     const char *name;
-    enum { FLAG, TEXT, WIDTHS, CHOICE, COUNT, SHARE, PART, RATE } kind;
+    enum { FLAG, TEXT, LETTER, WIDTHS, CHOICE, COUNT, SHARE, PART, RATE } kind;
     void *to;
     const char *preset, *value, *help; /* value: a choice's are its words */
 } options[] = {
@@ -52,6 +53,8 @@ static const struct {
       "[-1]" },
     { "header", FLAG, &set.header, NULL, NULL,
       "the first line of FILE names the columns" },
+    { "separator", LETTER, &set.separator, NULL, "CHARACTER",
+      "what stands between two cells, in place of a comma" },
     { "test", TEXT, &set.test, NULL, "FILE",
       "rows to test on, in place of a part of the data" },
     { "test-fraction", PART, &set.test_share, "0.2", "PART",
@@ -171,6 +174,8 @@ static bool take(int i, const char *text)
         return *(bool *)to = true;
     case TEXT:
         return (*(const char **)to = text);
+    case LETTER:
+        return (*(char *)to = *text) && !text[1];
     case WIDTHS:
         return widths((char *)text);
     case CHOICE:
@@ -211,8 +216,8 @@ static void take_all(int argc, char **argv)
     }
     if (optind < argc)
         stop(2, "\"%s\" is no option", argv[optind]);
-    if (!set.csv && (set.test || set.label || set.header))
-        stop(2, "--test, --label and --header go with --csv");
+    if (!set.csv && (set.test || set.label || set.header || set.separator))
+        stop(2, "--test, --label, --header and --separator go with --csv");
     if (set.test)
         set.test_share = 0;
     if (set.report && !set.log) {
@@ -274,7 +279,8 @@ static void standardise(parts *d)
 
 static parts load(rill_rng *r)
 {
-    rill_csv_opts opts = { .header = set.header, .label = set.label };
+    rill_csv_opts opts = { .header = set.header, .label = set.label,
+                           .separator = set.separator };
     parts d = { 0 };
     d.learn = set.csv ? rill_dataset_csv(set.csv, set.dtype, &opts)
                       : spirals(r);

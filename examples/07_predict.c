@@ -18,7 +18,8 @@
 #include <string.h>
 
 static const char usage[] =
-    "usage: 07_predict [--header|--no-header] MODEL [FILE]\n";
+    "usage: 07_predict [--header|--no-header] [--separator CHARACTER] MODEL "
+    "[FILE]\n";
 
 __attribute__((format(printf, 2, 3), noreturn))
 static void stop(int status, const char *format, ...)
@@ -41,7 +42,10 @@ __attribute__((noreturn)) static void help(void)
            "  --header     the first line names the columns\n"
            "  --no-header  it does not\n"
            "        as in the rows that it learned from, where neither is "
-           "given\n", usage);
+           "given\n"
+           "  --separator CHARACTER\n"
+           "        what stands between two cells, in place of a comma\n",
+           usage);
     exit(0);
 }
 
@@ -171,12 +175,14 @@ static void unload(model *m)
 
 /* The rows as the network wants them: its number of columns, standardised.
  * Where both know names for the columns, the names must be the same. */
-static rill_dataset *read_rows(const model *m, const char *path, bool header)
+static rill_dataset *read_rows(const model *m, const char *path, bool header,
+                               char separator)
 {
     rill_dataset *like = rill_dataset_from(NULL, NULL, 0, m->features,
                                            m->classes, m->dtype);
     rill_dataset *d = rill_dataset_csv(
         path, m->dtype, &(rill_csv_opts){ .no_label = true, .header = header,
+                                          .separator = separator,
                                           .like = like });
     rill_dataset_free(like);
     if (rill_dataset_error(d))
@@ -235,15 +241,22 @@ int main(int argc, char **argv)
 {
     static const struct option options[] = { { "header", 0, NULL, 'y' },
                                              { "no-header", 0, NULL, 'n' },
+                                             { "separator", 1, NULL, 's' },
                                              { "help", 0, NULL, 'h' },
                                              { NULL, 0, NULL, 0 } };
     int header = 0;
+    char separator = 0; /* a comma */
     for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (o == 'h')
             help();
         if (o == '?') /* getopt_long has said what is wrong */
             stop(2, "--help says more");
-        header = o;
+        if (o == 's' && strlen(optarg) != 1)
+            stop(2, "--separator wants CHARACTER, not \"%s\"", optarg);
+        if (o == 's')
+            separator = *optarg;
+        else
+            header = o;
     }
     if (argc - optind < 1 || argc - optind > 2)
         stop(2, argc > optind ? "one file of rows at a time"
@@ -254,7 +267,7 @@ int main(int argc, char **argv)
         path = "/dev/stdin";
     if (!header) /* as it was in the rows learned from */
         header = column_of(&m, 0) ? 'y' : 'n';
-    rill_dataset *rows = read_rows(&m, path, header == 'y');
+    rill_dataset *rows = read_rows(&m, path, header == 'y', separator);
     predict(&m, rows);
     if (fflush(stdout) != 0 || ferror(stdout))
         stop(1, "standard output: %s", strerror(errno));

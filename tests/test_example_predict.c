@@ -188,6 +188,8 @@ START_TEST(ways_to_give_rows)
         "07_predict --header model.safetensors rows.csv",
         "gzip -c rows.csv | 07_predict model.safetensors",
         "07_predict model.safetensors bare.csv --no-header",
+        ("tr , ';' <bare.csv | "
+         "07_predict --no-header --separator ';' model.safetensors"),
     };
     train("");
     ck_assert_int_eq(run("07_predict model.safetensors rows.csv"), 0);
@@ -203,6 +205,11 @@ START_TEST(ways_to_give_rows)
     ck_assert_int_eq(run("07_predict bare bare.csv"), 0);
     strcpy(wanted, out);
     ck_assert_int_eq(run("07_predict bare rows.csv --header"), 0);
+    ck_assert_str_eq(out, wanted);
+    ck_assert_int_eq(run("tail -n +2 old.csv | sed 's/,\\([0-9]\\)/;\\1/g; "
+                         "s/,-/;-/' | 03_train_mlp --separator ';' --label 0 "
+                         "--csv /dev/stdin --epochs 1 --save bare"), 0);
+    ck_assert_int_eq(run("07_predict bare bare.csv"), 0);
     ck_assert_str_eq(out, wanted);
 }
 END_TEST
@@ -375,18 +382,22 @@ START_TEST(wrong_options)
         { "07_predict", "07_predict: no model is given\n" },
         { "07_predict --header", "07_predict: no model is given\n" },
         { "07_predict a b c", "07_predict: one file of rows at a time\n" },
+        { "07_predict --separator tab a b",
+          "07_predict: --separator wants CHARACTER, not \"tab\"\n" },
         { "07_predict --heading a", "unrecognized option '--heading'\n" },
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         ck_assert_int_eq(run(wrong[i][0]), 2);
         ck_assert_ptr_nonnull(strstr(err, wrong[i][1]));
         ck_assert_ptr_nonnull(strstr(err, "\nusage: 07_predict [--header|"
-                                          "--no-header] MODEL [FILE]\n"));
+                                          "--no-header] [--separator "
+                                          "CHARACTER] MODEL [FILE]\n"));
         ck_assert_str_eq(out, "");
     }
     ck_assert_int_eq(run("07_predict --help"), 0);
     ck_assert_ptr_nonnull(strstr(out, "usage: 07_predict"));
-    ck_assert_ptr_nonnull(strstr(out, "--no-header"));
+    ck_assert_ptr_nonnull(strstr(out, "\n  --no-header "));
+    ck_assert_ptr_nonnull(strstr(out, "\n  --separator CHARACTER\n"));
     ck_assert_str_eq(err, "");
     for (char *line = out; *line; line += strcspn(line, "\n") + 1)
         ck_assert_uint_le(strcspn(line, "\n"), 79);

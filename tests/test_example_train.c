@@ -216,6 +216,8 @@ static void assert_stops(const char *arguments, int status,
     ck_assert_ptr_null(strstr(out, "test accuracy"));
 }
 
+#define GO_WITH_CSV "--test, --label, --header and --separator go with --csv"
+
 START_TEST(wrong_options)
 {
     static const char *const wrong[][2] = {
@@ -256,9 +258,14 @@ START_TEST(wrong_options)
           "--schedule wants constant|cosine|step|exponential|warmup|"
           "one-cycle, not \"cosin\"" },
         { "--dtype int32", "--dtype wants float32|float64, not \"int32\"" },
-        { "--header", "--test, --label and --header go with --csv" },
-        { "--test x.csv", "--test, --label and --header go with --csv" },
-        { "--label 1", "--test, --label and --header go with --csv" },
+        { "--header", GO_WITH_CSV },
+        { "--test x.csv", GO_WITH_CSV },
+        { "--label 1", GO_WITH_CSV },
+        { "--separator ';'", GO_WITH_CSV },
+        { "--csv x.csv --separator ';;'",
+          "--separator wants CHARACTER, not \";;\"" },
+        { "--csv x.csv --separator ''",
+          "--separator wants CHARACTER, not \"\"" },
         { "--test-fraction 0.5 --validation-fraction 0.5",
           "--test-fraction and --validation-fraction leave nothing to learn "
           "from" },
@@ -400,6 +407,7 @@ START_TEST(help)
     static const char *const shown[] = {
         "usage: 03_train_mlp",  "--csv FILE\n",    "--label COLUMN\n",
         "--header",             "--test FILE\n",   "--test-fraction PART\n",
+        "--separator CHARACTER\n",
         "--validation-fraction PART\n",            "--hidden N,N,...|none\n",
         "--activation sigmoid|tanh|relu|gelu|silu|softplus\n",
         "--epochs N\n",         "--patience N\n",  "--batch N\n",
