@@ -18,6 +18,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -194,6 +195,19 @@ static bool take(int i, const char *text)
     return false;
 }
 
+/* Stops where something would be written over the data, whichever name they
+ * go by there. */
+static void spare_the_data(const char *path)
+{
+    const char *const data[] = { set.csv, set.test };
+    struct stat in, out;
+    for (int i = 0; path && i < 2; i++)
+        if (data[i] && stat(path, &out) == 0 && stat(data[i], &in) == 0 &&
+            S_ISREG(in.st_mode) && in.st_dev == out.st_dev &&
+            in.st_ino == out.st_ino)
+            stop(2, "\"%s\" would be written over the data", path);
+}
+
 static void take_all(int argc, char **argv)
 {
     struct option longs[N_OPTIONS + 2] = {
@@ -227,6 +241,9 @@ static void take_all(int argc, char **argv)
             stop(2, "--report: the name is too long");
         set.log = log;
     }
+    spare_the_data(set.log);
+    spare_the_data(set.report);
+    spare_the_data(set.save);
     if (set.test_share + set.validation_share >= 1)
         stop(2, "--test-fraction and --validation-fraction leave nothing to "
              "learn from");

@@ -286,6 +286,38 @@ START_TEST(wrong_options)
 }
 END_TEST
 
+/* The data are never written over, whatever they are called. */
+START_TEST(spares_the_data)
+{
+    static const char *const wrong[][2] = {
+        { "--save trees.csv", "trees.csv" },
+        { "--save ./trees.csv", "./trees.csv" },
+        { "--log link.csv", "link.csv" },
+        { "--report trees.csv", "trees.csv" },
+        { "--report page", "page.jsonl" },
+        { "--test more.csv --log more.csv", "more.csv" },
+    };
+    write_clouds("trees.csv", 150, "");
+    write_clouds("more.csv", 60, "");
+    static char kept[8192], now[8192];
+    char path[2][128], arguments[128], sentence[128];
+    read_file("trees.csv", kept, sizeof kept);
+    snprintf(path[0], sizeof *path, "%s/link.csv", folder);
+    snprintf(path[1], sizeof *path, "%s/page.jsonl", folder);
+    ck_assert(symlink("trees.csv", path[0]) == 0);
+    ck_assert(symlink("trees.csv", path[1]) == 0);
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        snprintf(arguments, sizeof arguments, "--csv trees.csv --label 0 %s",
+                 wrong[i][0]);
+        snprintf(sentence, sizeof sentence,
+                 "\"%s\" would be written over the data", wrong[i][1]);
+        assert_stops(arguments, 2, sentence);
+    }
+    read_file("trees.csv", now, sizeof now);
+    ck_assert_str_eq(now, kept);
+}
+END_TEST
+
 START_TEST(unusable_data)
 {
     write_file("bad.csv", "1,2,a\n3,abc,b\n");
@@ -431,7 +463,8 @@ int main(void)
         return EXIT_FAILURE;
     int status = HARNESS_RUN("example train", spirals, seeds, on_a_terminal,
                              words_and_header, every_choice, stops_early, logs,
-                             wrong_options, unusable_data, diverging, help);
+                             wrong_options, spares_the_data, unusable_data,
+                             diverging, help);
     char command[64];
     snprintf(command, sizeof command, "rm -r %s", folder);
     return system(command) == 0 ? status : EXIT_FAILURE;
