@@ -543,16 +543,19 @@ static void record(model *m, const progress *p, const rill_dataset *d)
     rill_tape_reset(m->tape);
 }
 
-/* Brings the log to its end, and makes the page. */
-static void end_recorder(model *m)
+/* Brings the log to its end and makes the page, also of a run in which
+ * something went wrong: then, or where this fails, the program stops. */
+static void end_recorder(model *m, const char *wrong)
 {
     char error[512];
-    if (!rill_recorder_close(m->recorder))
-        stop(1, "%s", rill_recorder_error(m->recorder));
-    rill_recorder_free(m->recorder);
+    if (!rill_recorder_close(m->recorder) && !wrong)
+        wrong = rill_recorder_error(m->recorder);
     if (set.report &&
-        !rill_report(set.report, &set.log, 1, error, sizeof error))
-        stop(1, "%s", error);
+        !rill_report(set.report, &set.log, 1, error, sizeof error) && !wrong)
+        wrong = error;
+    if (wrong)
+        stop(1, "%s", wrong);
+    rill_recorder_free(m->recorder);
 }
 
 /* Trains until the epochs or the patience are at their end, and leaves the
@@ -580,10 +583,8 @@ static void train(model *m, parts *d, rill_rng *r)
         show(&p, last);
         record(m, &p, d->learn);
     }
-    if (!isfinite(p.validation)) {
-        end_recorder(m); /* it tells where that began */
-        stop(1, "the loss is no longer finite: try a lower --lr");
-    }
+    if (!isfinite(p.validation)) /* the log tells where that began */
+        end_recorder(m, "the loss is no longer finite: try a lower --lr");
     rill_params_restore(m->net);
     printf("\n%d epochs in %.2f s; the weights of epoch %d are kept, "
            "validation loss %s\n\n", p.epoch, seconds() - start, best.epoch,
@@ -675,7 +676,7 @@ static char *listed(rill_tape *kept, const double *x, int64_t n)
 /* Writes the parameters and, as metadata, all else that it takes to rebuild
  * the network and use it, as 07_predict does. Each name is an entry of its
  * own, "class.0", "column.0" and so on: it may hold any character. */
-static void save(const model *m, const parts *d)
+static bool save(const model *m, const parts *d, const char *path)
 {
     int features = (int)rill_dataset_features(d->learn);
     int classes = rill_dataset_classes(d->learn);
@@ -698,8 +699,20 @@ static void save(const model *m, const parts *d)
         *to++ = (rill_metadata){ numbered(m->kept, "column", f),
                                  rill_dataset_feature_name(d->learn, f) };
     *to = (rill_metadata){ NULL, NULL };
-    if (!rill_params_save(m->net, set.save, all))
-        stop(1, "%s", rill_params_error(m->net));
+    return rill_params_save(m->net, path, all);
+}
+
+/* Saves the network as it is, beside the file that is there or will be, and
+ * removes it: after the training it is late to hear that it cannot be done. */
+static void try_to_save(const model *m, const parts *d)
+{
+    struct stat s;
+    char *path = numbered(m->kept, set.save, getpid());
+    if (stat(set.save, &s) == 0 && !S_ISREG(s.st_mode))
+        stop(1, "--save would fail: %s is no regular file", set.save);
+    if (!save(m, d, path))
+        stop(1, "--save would fail: %s", rill_params_error(m->net));
+    remove(path);
 }
 
 int main(int argc, char **argv)
@@ -711,11 +724,12 @@ int main(int argc, char **argv)
     rill_rng r = { .seed = (uint64_t)set.seed };
     parts d = load(&r);
     model m = build(d.learn, rill_rng_next(&r));
+    if (set.save)
+        try_to_save(&m, &d);
     train(&m, &d, &r);
     report(&m, d.test);
-    if (set.save)
-        save(&m, &d);
-    end_recorder(&m);
+    bool saved = !set.save || save(&m, &d, set.save);
+    end_recorder(&m, saved ? NULL : rill_params_error(m.net));
     rill_tape_free(m.tape);
     rill_tape_free(m.kept);
     rill_optim_free(m.optimiser);

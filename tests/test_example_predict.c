@@ -361,18 +361,55 @@ START_TEST(unusable_models)
 }
 END_TEST
 
-/* What was learned is told even where it cannot be written. */
+/* That it cannot be saved is told before the training, and harms nothing. */
 START_TEST(nowhere_to_save)
 {
-    assert_stops("03_train_mlp --epochs 1 --save none/model",
-                 "03_train_mlp: none/model: cannot write it: No such file or "
-                 "directory");
-    ck_assert_ptr_nonnull(strstr(out, "\ntest accuracy "));
+    ck_assert_int_eq(run("03_train_mlp --epochs 1 --save none/model"), 1);
+    ck_assert_ptr_nonnull(strstr(err, "03_train_mlp: --save would fail: "
+                                      "none/model."));
+    ck_assert_ptr_nonnull(strstr(err, ": cannot write it: No such file or "
+                                      "directory\n"));
+    ck_assert_ptr_null(strstr(out, "epoch"));
+    assert_stops("03_train_mlp --epochs 1 --save . --log run.jsonl",
+                 "03_train_mlp: --save would fail: . is no regular file");
     write_file("latin.csv", "1,\xe4\n2,\xe4\n3,\xf6\n4,\xf6\n5,\xe4\n6,\xe4\n"
                             "7,\xe4\n8,\xe4\n9,\xe4\n10,\xe4\n");
+    write_file("model", "an older one");
     assert_stops("03_train_mlp --csv latin.csv --epochs 1 --save model",
-                 "03_train_mlp: safetensors: \"class.0\" is not UTF-8, or "
-                 "memory ran out");
+                 "03_train_mlp: --save would fail: safetensors: \"class.0\" "
+                 "is not UTF-8, or memory ran out");
+    ck_assert_ptr_null(strstr(out, "epoch"));
+    assert_stops("03_train_mlp --lr 1e38 --optimiser sgd --activation relu "
+                 "--save model",
+                 "03_train_mlp: the loss is no longer finite: try a lower "
+                 "--lr");
+    read_file("model", out, sizeof out);
+    ck_assert_str_eq(out, "an older one");
+    ck_assert_int_eq(run("ls run.jsonl model.*"), 2); /* none is left */
+    ck_assert_str_eq(out, "model.safetensors\n");
+}
+END_TEST
+
+/* Where the folder goes while it trains, what was learned is told and the
+ * record is whole. The folder is gone for certain when it comes to saving:
+ * the table of the classes before is more than a pipe holds. */
+START_TEST(nowhere_to_save_any_more)
+{
+    FILE *f = fopen("many.csv", "w");
+    ck_assert_ptr_nonnull(f);
+    for (int i = 0; i < 600; i++)
+        fprintf(f, "%d,%d\n", i, i % 200);
+    fclose(f);
+    assert_stops("mkdir gone; { 03_train_mlp --csv many.csv --epochs 1 --save "
+                 "gone/model --report page; echo $? >status; } | "
+                 "{ read line; rm -r gone; cat >all; exit $(cat status); }",
+                 "03_train_mlp: gone/model: cannot write it: No such file or "
+                 "directory");
+    ck_assert_int_eq(run("tail -n 1 all page.jsonl; grep -c '</html>' page"),
+                     0);
+    ck_assert_ptr_nonnull(strstr(out, "\ntest accuracy 0."));
+    ck_assert_ptr_nonnull(strstr(out, "\n{\"type\":\"end\""));
+    ck_assert_int_eq(run("test $(wc -c <all) -gt 100000"), 0);
 }
 END_TEST
 
@@ -415,7 +452,7 @@ int main(void)
     int status = HARNESS_RUN("example predict", as_right_as_in_training,
                              by_hand, ways_to_give_rows, many_rows,
                              unusable_rows, unusable_models, nowhere_to_save,
-                             wrong_options);
+                             nowhere_to_save_any_more, wrong_options);
     char command[64];
     snprintf(command, sizeof command, "rm -r %s", folder);
     return system(command) == 0 ? status : EXIT_FAILURE;
