@@ -117,8 +117,9 @@ static void stop(int status, const char *format, ...)
 __attribute__((noreturn)) static void help(void)
 {
     printf("%s\nTrains a network to tell classes apart: five spiral arms, or "
-           "those of a CSV\nfile. In brackets: what is taken where nothing "
-           "is said.\n\n", usage);
+           "those of a CSV\nfile, whose other cells are numbers: README.md "
+           "says what to do where some are\nmissing, or words. In brackets: "
+           "what is taken where nothing is said.\n\n", usage);
     for (int i = 0; i < N_OPTIONS; i++) {
         printf(options[i].value ? "  --%s %s\n" : "  --%s\n",
                options[i].name, options[i].value);

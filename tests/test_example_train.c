@@ -439,7 +439,7 @@ START_TEST(help)
     static const char *const shown[] = {
         "usage: 03_train_mlp",  "--csv FILE\n",    "--label COLUMN\n",
         "--header",             "--test FILE\n",   "--test-fraction PART\n",
-        "--separator CHARACTER\n",
+        "--separator CHARACTER\n", "README.md",
         "--validation-fraction PART\n",            "--hidden N,N,...|none\n",
         "--activation sigmoid|tanh|relu|gelu|silu|softplus\n",
         "--epochs N\n",         "--patience N\n",  "--batch N\n",
