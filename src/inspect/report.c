@@ -4,8 +4,8 @@
  * holds the empty element of the data, the logs' lines are written, each as
  * it stands in its log but for what could end the element. Every line is read
  * twice, first to check it and to choose, then to copy it, so that memory
- * does not grow with the log. The page is made beside its path and renamed
- * when it is whole: whoever opens the path sees the old page or the new. */
+ * does not grow with the log. */
+#include "../nn/file.h"
 #include "inspect.h"
 
 #include <errno.h>
@@ -15,7 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #pragma GCC visibility push(hidden)
 extern const char *const rill_page[]; /* its lines; NULL after the last */
@@ -187,7 +186,8 @@ static void write_escaped(FILE *f, const char *text, size_t n)
     }
 }
 
-/* The run of a log that was read: an array of its lines that were kept. */
+/* The run of a log that was read: an array of its lines that were kept. False
+ * where the log is at fault: what f suffers is asked in the end. */
 static bool log_write(report_log *l, FILE *f)
 {
     rewind(l->f);
@@ -201,10 +201,10 @@ static bool log_write(report_log *l, FILE *f)
         write_escaped(f, l->text, (size_t)n);
     }
     fputs("]", f);
-    return !ferror(f);
+    return true;
 }
 
-/* The page, to a file that is open. */
+/* The page, to a file that is open; false where a log is at fault. */
 static bool report_write(FILE *f, const char *const *logs, int n, char *error,
                          size_t error_size)
 {
@@ -213,7 +213,7 @@ static bool report_write(FILE *f, const char *const *logs, int n, char *error,
         fputs(*line, f);
     fprintf(f, "%.*s[", (int)strcspn(*line, ">") + 1, *line);
     bool good = true;
-    for (int i = 0; good && i < n; i++) {
+    for (int i = 0; good && !ferror(f) && i < n; i++) {
         report_log l = { .path = logs[i], .error = error,
                          .error_size = error_size };
         if (i > 0)
@@ -227,32 +227,6 @@ static bool report_write(FILE *f, const char *const *logs, int n, char *error,
     fputs("]</script>\n", f);
     while (*++line)
         fputs(*line, f);
-    return good;
-}
-
-/* The page beside its place, then, when it is whole and on the disk, in it. */
-static bool report_save(const char *beside, const char *path,
-                        const char *const *logs, int n, char *error,
-                        size_t error_size)
-{
-    FILE *f = fopen(beside, "w");
-    bool good = f && report_write(f, logs, n, error, error_size);
-    bool failed = !f || ferror(f) ||
-                  (good && (fflush(f) != 0 || fsync(fileno(f)) != 0));
-    int why = errno;
-    if (f && fclose(f) != 0 && !failed) {
-        failed = true;
-        why = errno;
-    }
-    if (!failed && good && rename(beside, path) != 0) {
-        failed = true;
-        why = errno;
-    }
-    if (f && (failed || !good))
-        remove(beside);
-    if (failed)
-        return report_fail(error, error_size, "report: cannot write %s: %s",
-                           path, strerror(why));
     return good;
 }
 
@@ -281,13 +255,9 @@ bool rill_report(const char *path, const char *const *logs, int n,
     if (stat(path, &there) == 0 && !S_ISREG(there.st_mode))
         return report_fail(error, error_size, "report: cannot write %s: it is "
                            "not a plain file", path);
-    size_t room = strlen(path) + sizeof ".part";
-    char *beside = malloc(room);
-    if (!beside)
-        return report_fail(error, error_size, "report: cannot write %s: %s",
-                           path, strerror(ENOMEM));
-    snprintf(beside, room, "%s.part", path);
-    bool good = report_save(beside, path, logs, n, error, error_size);
-    free(beside);
-    return good;
+    FILE *f = rill_file_begin(path);
+    bool good = !f || report_write(f, logs, n, error, error_size);
+    return rill_file_end(f, path, good) ||
+           (good && report_fail(error, error_size, "report: cannot write %s: "
+                                "%s", path, strerror(errno)));
 }

@@ -4,13 +4,12 @@
  * without a gap).
  *
  * A file is read whole and nothing in it is believed: what the header claims
- * is held against the file's size before anything is made of it. Writing
- * goes beside the old file, which is replaced when all is on the disk. Names
- * that begin with a dot are not parameters': checkpoints use them. */
+ * is held against the file's size before anything is made of it. Names that
+ * begin with a dot are not parameters': checkpoints use them. */
+#include "file.h"
 #include "nn_internal.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <limits.h>
@@ -18,7 +17,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 /* What a file's dtypes are called, and as what they are read. */
 typedef struct {
@@ -501,21 +499,6 @@ static void safetensors_write_all(FILE *file, const char *header,
                 safetensors_write_data(file, x[i]);
 }
 
-/* Makes the rename itself outlast a crash; that some file systems cannot do
- * it is no error. */
-static void safetensors_sync_folder(const char *path)
-{
-    char folder[PATH_MAX] = ".";
-    const char *slash = strrchr(path, '/');
-    if (slash)
-        snprintf(folder, sizeof folder, "%.*s", (int)(slash - path + 1), path);
-    int fd = open(folder, O_RDONLY);
-    if (fd >= 0) {
-        fsync(fd);
-        close(fd);
-    }
-}
-
 /* Writes a file of n tensors of t or of any other tape, with names that are
  * UTF-8 and differ, and pairs of texts (metadata ends with a NULL key; NULL:
  * none). A file that stands at path is replaced when the new one is complete
@@ -526,33 +509,21 @@ bool rill_safetensors_write(rill_tape *t, const char *path,
                             const rill_tensor *const *x, int n,
                             const rill_metadata *metadata)
 {
-    char beside[PATH_MAX];
     for (int i = 0; i < n; i++)
         if (!rill_usable(t, "safetensors", "a tensor", x[i]))
             return false;
-    if (!path || snprintf(beside, sizeof beside, "%s.%ld", path,
-                          (long)getpid()) >= (int)sizeof beside)
+    if (!path || strlen(path) >= PATH_MAX)
         return rill_fail(t, "safetensors: the path is %s",
                          path ? "too long" : "NULL");
     char *header = safetensors_header(t, names, x, n, metadata);
     if (!header)
         return false;
-    FILE *file = fopen(beside, "wb");
+    FILE *file = rill_file_begin(path);
     if (file)
         safetensors_write_all(file, header, x, n);
-    bool good = file && fflush(file) == 0 && !ferror(file) &&
-                fsync(fileno(file)) == 0;
-    if (file && fclose(file) != 0)
-        good = false;
-    if (!good || rename(beside, path) != 0) {
-        rill_fail(t, "%s: cannot write it: %s", path, strerror(errno));
-        unlink(beside);
-        good = false;
-    }
     free(header);
-    if (good)
-        safetensors_sync_folder(path);
-    return good;
+    return rill_file_end(file, path, true) ||
+           rill_fail(t, "%s: cannot write it: %s", path, strerror(errno));
 }
 
 /* ---- parameter sets ----------------------------------------------------- */

@@ -1,0 +1,23 @@
+/* file.h: files that are replaced whole: internal to src/nn and src/inspect.
+ *
+ * What is written goes beside the old file, under its path and the process's
+ * number, and takes its place when all is on the disk: whoever opens the path
+ * sees the old file or the new one. */
+#ifndef RILL_FILE_H
+#define RILL_FILE_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#pragma GCC visibility push(hidden)
+
+/* The file beside path, to be written; NULL with errno. */
+FILE *rill_file_begin(const char *path);
+
+/* Closes f and, where it is good and whole, puts it in path's place, else
+ * removes it; f may be NULL. False, with errno, where that was not done. */
+bool rill_file_end(FILE *f, const char *path, bool good);
+
+#pragma GCC visibility pop
+
+#endif
