@@ -66,18 +66,10 @@ const char **rill_dataset_names(rill_tape *home, const char *const *names,
                                 int64_t n)
 {
     const char **own = rill_tape_alloc(home, (size_t)n * sizeof *own);
-    for (int64_t i = 0; own && i < n; i++) {
-        size_t bytes = names ? strlen(names[i]) + 1 : sizeof "-2147483648";
-        char *copy = rill_tape_alloc(home, bytes);
-        if (!copy)
-            return NULL;
-        if (names)
-            memcpy(copy, names[i], bytes);
-        else
-            snprintf(copy, bytes, "%d", (int)i);
-        own[i] = copy;
-    }
-    return own;
+    for (int64_t i = 0; own && i < n; i++)
+        own[i] = names ? rill_nn_text(home, "%s", names[i])
+                       : rill_nn_text(home, "%d", (int)i);
+    return rill_error(home) ? NULL : own;
 }
 
 void *rill_dataset_load(rill_tape *home, const char *who, const char *path,

@@ -34,6 +34,10 @@ bool rill_nn_within(rill_tape *home, const char *who, const char *name,
 /* The array, or a larger one on home: element n has room. */
 void *rill_nn_grow(rill_tape *home, void *array, int n, size_t size);
 
+/* Text as printf makes it, on t; NULL with an error. */
+char *rill_nn_text(rill_tape *t, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
 /* Whether any name begins so; else an error at home. */
 bool rill_params_any(const rill_params *p, rill_tape *home, const char *who,
                      const char *prefix);

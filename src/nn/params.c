@@ -7,6 +7,7 @@
 #include "nn_internal.h"
 
 #include <inttypes.h>
+#include <stdarg.h>
 #include <string.h>
 
 /* An empty set whose parameters will be of dtype, a float one; seed is its
@@ -68,6 +69,20 @@ void *rill_nn_grow(rill_tape *home, void *array, int n, size_t size)
     if (larger && n)
         memcpy(larger, array, (size_t)n * size);
     return larger;
+}
+
+char *rill_nn_text(rill_tape *t, const char *format, ...)
+{
+    va_list args, again;
+    va_start(args, format);
+    va_copy(again, args);
+    int n = vsnprintf(NULL, 0, format, args); /* negative: beyond an int */
+    char *text = rill_tape_alloc(t, n < 0 ? SIZE_MAX : (size_t)n + 1);
+    if (text)
+        vsprintf(text, format, again);
+    va_end(again);
+    va_end(args);
+    return text;
 }
 
 /* A new parameter of zeros, a leaf of every tape that uses it. name: not

@@ -32,7 +32,7 @@ static const safetensors_kind kinds[] = {
     { "U32", 4, RILL_I32 },  { "U16", 2, RILL_I32 },  { "U8", 1, RILL_I32 },
     { "BOOL", 1, RILL_I32 },
 };
-enum { KINDS = sizeof kinds / sizeof *kinds, HEAD = 8, CHUNK = 4096 };
+enum { KINDS = sizeof kinds / sizeof *kinds, HEAD = 8 };
 
 typedef struct {
     const char *name;
@@ -44,11 +44,12 @@ typedef struct {
 struct rill_safetensors {
     rill_tape *home;
     const char *path;
+    json_t *header;         /* names are its keys */
+    const json_t *metadata; /* of the header, or NULL */
     const unsigned char *data;
     size_t size; /* of the data */
-    int n, n_metadata;
+    int n;
     safetensors_entry *at; /* in the order of their data */
-    rill_metadata *metadata;
 };
 
 /* ---- numbers ------------------------------------------------------------ */
@@ -71,13 +72,6 @@ static double safetensors_half(uint64_t bits)
     return sign * (exponent ? ldexp(m + 1024, exponent - 25) : ldexp(m, -24));
 }
 
-static double safetensors_float(uint32_t bits)
-{
-    float f;
-    memcpy(&f, &bits, sizeof f);
-    return f;
-}
-
 /* The element at p. Beyond 2^53 integers are rounded: int32 holds none of
  * them. */
 static double safetensors_number(const safetensors_kind *kind,
@@ -85,20 +79,23 @@ static double safetensors_number(const safetensors_kind *kind,
 {
     uint64_t bits = safetensors_bits(p, kind->size);
     double d;
+    float f;
     if (kind->name[0] == 'I') { /* the sign is in the uppermost bit */
         int unused = 64 - 8 * (int)kind->size;
         return (double)((int64_t)(bits << unused) >> unused);
     }
-    if (kind->name[0] == 'B' && kind->name[1] == 'F')
-        return safetensors_float((uint32_t)(bits << 16));
-    if (kind->name[0] != 'F')
+    if (kind->as == RILL_I32)
         return (double)bits;
-    if (kind->size == 2)
+    if (kind->as == RILL_F64) {
+        memcpy(&d, &bits, sizeof d);
+        return d;
+    }
+    if (kind->name[1] == '1') /* F16 */
         return safetensors_half(bits);
-    if (kind->size == 4)
-        return safetensors_float((uint32_t)bits);
-    memcpy(&d, &bits, sizeof d);
-    return d;
+    /* of an F32 BF16 is the upper half */
+    uint32_t word = (uint32_t)(kind->size == 2 ? bits << 16 : bits);
+    memcpy(&f, &word, sizeof f);
+    return f;
 }
 
 /* Writes the elements of e to memory of dtype; false, with an error on t,
@@ -125,41 +122,24 @@ static bool safetensors_fill(rill_tape *t, const rill_safetensors *f,
 
 /* ---- reading ------------------------------------------------------------ */
 
-static char *safetensors_copy(rill_tape *home, const char *text)
-{
-    char *copy = rill_tape_alloc(home, strlen(text) + 1);
-    return copy ? strcpy(copy, text) : NULL;
-}
-
 /* The bytes of a regular file; NULL with an error. */
 static unsigned char *safetensors_read(rill_tape *home, const char *path,
                                        size_t *size)
 {
     struct stat s;
-    FILE *file = fopen(path, "rb");
-    if (!file || fstat(fileno(file), &s) != 0) {
-        rill_fail(home, "%s: cannot open it: %s", path, strerror(errno));
-        if (file)
-            fclose(file);
-        return NULL;
-    }
-    *size = (size_t)s.st_size;
     unsigned char *bytes = NULL;
-    if (!S_ISREG(s.st_mode))
+    FILE *file = fopen(path, "rb");
+    if (!file || fstat(fileno(file), &s) != 0)
+        rill_fail(home, "%s: cannot open it: %s", path, strerror(errno));
+    else if (!S_ISREG(s.st_mode))
         rill_fail(home, "%s: not a regular file", path);
-    else if ((bytes = rill_tape_alloc(home, *size)) != NULL &&
+    else if ((bytes = rill_tape_alloc(home, *size = (size_t)s.st_size)) &&
              fread(bytes, 1, *size, file) != *size)
         bytes = rill_fail(home, "%s: cannot read it: %s", path,
                           ferror(file) ? strerror(errno) : "it grew shorter");
-    fclose(file);
+    if (file)
+        fclose(file);
     return bytes;
-}
-
-/* A whole number that is not negative, of a JSON array; else -1. */
-static int64_t safetensors_int(const json_t *array, size_t i)
-{
-    const json_t *v = json_array_get(array, i);
-    return json_is_integer(v) ? json_integer_value(v) : -1;
 }
 
 /* Sets e's shape and number of elements. */
@@ -173,7 +153,8 @@ static bool safetensors_shape(const rill_safetensors *f, const json_t *shape,
     e->shape = (rill_shape){ .ndim = (int)n };
     e->numel = 1;
     for (size_t d = 0; d < n; d++) {
-        int64_t size = safetensors_int(shape, d);
+        const json_t *v = json_array_get(shape, d);
+        json_int_t size = json_is_integer(v) ? json_integer_value(v) : -1;
         if (size < 0 || (size > 0 && e->numel > SIZE_MAX / 16 / (size_t)size))
             return rill_fail(f->home, "%s: dimension %zu of \"%s\" is no size "
                              "or makes it too large", f->path, d, e->name);
@@ -183,12 +164,12 @@ static bool safetensors_shape(const rill_safetensors *f, const json_t *shape,
     return true;
 }
 
-/* Checks what the header says of a tensor. */
+/* Fills e with what the header says of its tensor. */
 static bool safetensors_entry_of(const rill_safetensors *f, const json_t *v,
                                  safetensors_entry *e)
 {
     const char *dtype = json_string_value(json_object_get(v, "dtype"));
-    const json_t *at = json_object_get(v, "data_offsets");
+    json_int_t begin, end;
     for (int k = 0; dtype && k < KINDS; k++)
         if (strcmp(dtype, kinds[k].name) == 0)
             e->kind = &kinds[k];
@@ -198,9 +179,9 @@ static bool safetensors_entry_of(const rill_safetensors *f, const json_t *v,
                          dtype ? dtype : "(none)");
     if (!safetensors_shape(f, json_object_get(v, "shape"), e))
         return false;
-    int64_t begin = safetensors_int(at, 0), end = safetensors_int(at, 1);
-    if (json_array_size(at) != 2 || begin < 0 || end < begin ||
-        (uint64_t)end > f->size)
+    if (json_unpack(json_object_get(v, "data_offsets"), "[I, I!]", &begin,
+                    &end) != 0 ||
+        begin < 0 || end < begin || (uint64_t)end > f->size)
         return rill_fail(f->home, "%s: the data of \"%s\" do not lie in the "
                          "file's %zu bytes of data", f->path, e->name,
                          f->size);
@@ -217,22 +198,14 @@ static bool safetensors_read_metadata(rill_safetensors *f, json_t *object)
 {
     const char *key;
     json_t *value;
-    f->metadata = rill_tape_alloc(f->home, json_object_size(object) *
-                                               sizeof *f->metadata);
     if (!json_is_object(object))
         return rill_fail(f->home, "%s: __metadata__ is not an object",
                          f->path);
-    json_object_foreach(object, key, value) {
+    json_object_foreach(object, key, value)
         if (!json_is_string(value))
             return rill_fail(f->home, "%s: \"%s\" of __metadata__ is not a "
                              "text", f->path, key);
-        rill_metadata m = { safetensors_copy(f->home, key),
-                            safetensors_copy(f->home,
-                                             json_string_value(value)) };
-        if (!m.key || !m.value)
-            return false;
-        f->metadata[f->n_metadata++] = m;
-    }
+    f->metadata = object;
     return true;
 }
 
@@ -245,26 +218,26 @@ static int safetensors_order(const void *a, const void *b)
 }
 
 /* Fills f from its header; whether every byte of data is one tensor's. */
-static bool safetensors_read_header(rill_safetensors *f, json_t *header)
+static bool safetensors_read_header(rill_safetensors *f)
 {
     const char *name;
     json_t *value;
     size_t end = 0;
     f->at = rill_tape_alloc(f->home,
-                            json_object_size(header) * sizeof *f->at);
-    json_object_foreach(header, name, value) {
+                            json_object_size(f->header) * sizeof *f->at);
+    if (!f->at)
+        return false;
+    json_object_foreach(f->header, name, value) {
         if (strcmp(name, "__metadata__") == 0) {
             if (!safetensors_read_metadata(f, value))
                 return false;
             continue;
         }
-        safetensors_entry e = { .name = safetensors_copy(f->home, name) };
-        if (!e.name || !safetensors_entry_of(f, value, &e))
+        safetensors_entry *e = &f->at[f->n++];
+        *e = (safetensors_entry){ .name = name };
+        if (!safetensors_entry_of(f, value, e))
             return false;
-        f->at[f->n++] = e;
     }
-    if (rill_error(f->home))
-        return false;
     qsort(f->at, (size_t)f->n, sizeof *f->at, safetensors_order);
     for (int i = 0; i < f->n; end = f->at[i++].end)
         if (f->at[i].begin != end)
@@ -276,32 +249,28 @@ static bool safetensors_read_header(rill_safetensors *f, json_t *header)
                      f->path, f->size - end);
 }
 
-static void safetensors_parse(rill_safetensors *f)
+static bool safetensors_parse(rill_safetensors *f)
 {
     size_t size;
     json_error_t wrong;
     const unsigned char *bytes = safetensors_read(f->home, f->path, &size);
     if (!bytes)
-        return;
+        return false;
     uint64_t length = size < HEAD ? 0 : safetensors_bits(bytes, HEAD);
-    if (size < HEAD || length > size - HEAD) {
-        rill_fail(f->home, "%s: not safetensors, or cut off: a header of "
-                  "%" PRIu64 " bytes in a file of %zu", f->path, length,
-                  size);
-        return;
-    }
+    if (size < HEAD || length > size - HEAD)
+        return rill_fail(f->home, "%s: not safetensors, or cut off: a header "
+                         "of %" PRIu64 " bytes in a file of %zu", f->path,
+                         length, size);
     f->data = bytes + HEAD + length;
     f->size = size - HEAD - (size_t)length;
-    json_t *header = json_loadb((const char *)bytes + HEAD, (size_t)length,
-                                JSON_REJECT_DUPLICATES, &wrong);
-    if (!header)
-        rill_fail(f->home, "%s: byte %d of its header: %s", f->path,
-                  wrong.position, wrong.text);
-    else if (!json_is_object(header))
-        rill_fail(f->home, "%s: its header is not an object", f->path);
-    else
-        safetensors_read_header(f, header);
-    json_decref(header);
+    f->header = json_loadb((const char *)bytes + HEAD, (size_t)length,
+                           JSON_REJECT_DUPLICATES, &wrong);
+    if (!f->header)
+        return rill_fail(f->home, "%s: byte %d of its header: %s", f->path,
+                         wrong.position, wrong.text);
+    if (!json_is_object(f->header))
+        return rill_fail(f->home, "%s: its header is not an object", f->path);
+    return safetensors_read_header(f);
 }
 
 /* Reads a file and checks all of it. What is returned carries the error, if
@@ -320,18 +289,21 @@ rill_safetensors *rill_safetensors_open(const char *path)
     *f = (rill_safetensors){ .home = home };
     if (!path)
         rill_fail(home, "safetensors: the path is NULL");
-    else if ((f->path = safetensors_copy(home, path)) != NULL)
-        safetensors_parse(f);
-    if (rill_error(home))
-        f->n = f->n_metadata = 0;
+    else if ((f->path = rill_nn_text(home, "%s", path)) != NULL &&
+             !safetensors_parse(f)) {
+        f->n = 0;
+        f->metadata = NULL;
+    }
     return f;
 }
 
 /* Frees it; what rill_safetensors_get gave stays. NULL is allowed. */
 void rill_safetensors_free(rill_safetensors *f)
 {
-    if (f)
+    if (f) {
+        json_decref(f->header);
         rill_tape_free(f->home);
+    }
 }
 
 /* Why it could not be read, or NULL. */
@@ -356,10 +328,7 @@ const char *rill_safetensors_name(const rill_safetensors *f, int i)
 const char *rill_safetensors_metadata(const rill_safetensors *f,
                                       const char *key)
 {
-    for (int i = 0; f && key && i < f->n_metadata; i++)
-        if (strcmp(f->metadata[i].key, key) == 0)
-            return f->metadata[i].value;
-    return NULL;
+    return f ? json_string_value(json_object_get(f->metadata, key)) : NULL;
 }
 
 static const safetensors_entry *safetensors_find(const rill_safetensors *f,
@@ -416,15 +385,13 @@ static json_t *safetensors_describe(const rill_tensor *x, size_t *at)
 static bool safetensors_put(rill_tape *t, json_t *object, const char *key,
                             json_t *value)
 {
-    if (!key || json_object_get(object, key)) {
-        json_decref(value);
-        return rill_fail(t, "safetensors: %s%s%s", key ? "\"" : "", key
-                         ? key : "a name is NULL", key ? "\" is there twice"
-                                                       : "");
-    }
-    return json_object_set_new(object, key, value) == 0 ||
-           rill_fail(t, "safetensors: \"%s\" is not UTF-8, or memory ran out",
-                     key);
+    bool there = key && json_object_get(object, key);
+    if (json_object_set_new(object, key, value) == 0 && !there)
+        return true;
+    return key ? rill_fail(t, "safetensors: \"%s\" %s", key,
+                           there ? "is there twice"
+                                 : "is not UTF-8, or memory ran out")
+               : rill_fail(t, "safetensors: a name is NULL");
 }
 
 /* The header as text, to be freed; NULL with an error. The tensors of eight
@@ -453,50 +420,31 @@ static char *safetensors_header(rill_tape *t, const char *const *names,
     return text;
 }
 
-/* The lowest byte first, on every machine. */
-static unsigned char *safetensors_store(unsigned char *to, uint64_t bits,
-                                        size_t size)
+/* n elements of size bytes, the lowest byte first on every machine. */
+static void safetensors_write_data(FILE *file, const void *data, size_t n,
+                                   size_t size)
 {
-    for (size_t i = 0; i < size; i++)
-        to[i] = bits >> 8 * i & 255;
-    return to + size;
-}
-
-static void safetensors_write_data(FILE *file, const rill_tensor *x)
-{
-    unsigned char buffer[CHUNK * sizeof(uint64_t)], *to = buffer;
-    size_t size = safetensors_size_of(x);
-    const unsigned char *from = rill_data(x);
-    for (int64_t i = 0; i < rill_numel(x); i++, from += size) {
-        uint64_t wide = 0;
-        uint32_t narrow = 0;
-        if (size == sizeof wide)
-            memcpy(&wide, from, size);
-        else
-            memcpy(&narrow, from, size);
-        to = safetensors_store(to, wide | narrow, size);
-        if (to == buffer + CHUNK * size) {
-            fwrite(buffer, 1, (size_t)(to - buffer), file);
-            to = buffer;
-        }
+    const unsigned char *from = data;
+    if (*(const unsigned char *)&(const int){ 1 }) { /* as here */
+        fwrite(data, size, n, file);
+        return;
     }
-    if (to != buffer)
-        fwrite(buffer, 1, (size_t)(to - buffer), file);
+    for (size_t i = 0; i < n * size; i++)
+        putc_unlocked(from[i ^ (size - 1)], file);
 }
 
 /* The header is padded so that the data begin at a multiple of 8. */
 static void safetensors_write_all(FILE *file, const char *header,
                                   const rill_tensor *const *x, int n)
 {
-    unsigned char length[HEAD];
-    size_t padded = (strlen(header) + HEAD - 1) / HEAD * HEAD;
-    safetensors_store(length, padded, HEAD);
-    fwrite(length, 1, HEAD, file);
+    const uint64_t padded = (strlen(header) + HEAD - 1) / HEAD * HEAD;
+    safetensors_write_data(file, &padded, 1, HEAD);
     fprintf(file, "%-*s", (int)padded, header);
     for (size_t size = sizeof(double); size >= sizeof(float); size /= 2)
         for (int i = 0; i < n; i++)
             if (safetensors_size_of(x[i]) == size)
-                safetensors_write_data(file, x[i]);
+                safetensors_write_data(file, rill_data(x[i]),
+                                       (size_t)rill_numel(x[i]), size);
 }
 
 /* Writes a file of n tensors of t or of any other tape, with names that are
