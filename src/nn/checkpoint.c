@@ -1,31 +1,29 @@
-/* checkpoint.c: a run put down and taken up again.
+/* checkpoint.c: parameter sets on disk, and runs put down and taken up again.
  *
- * A checkpoint is a safetensors file: the parameters under their names, so
- * that it can be loaded as a model too; under names that begin with a dot,
- * which no parameter's does, the optimiser's state; the counts and generators
- * in the metadata. What was not saved with an optimiser, a tape, ... cannot
- * be loaded with one. */
+ * Both are safetensors files, with the parameters under their names: what a
+ * run adds, the optimiser's state, stands under names that begin with a dot,
+ * which no parameter's does, and its counts and generators in the metadata.
+ * So a checkpoint can be loaded as a model too. What was not saved with an
+ * optimiser, a tape, ... cannot be loaded with one. */
 #include "nn_internal.h"
 
 #include <inttypes.h>
 #include <math.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { TEXT = 64 };
 static const char STEPS[] = ".optim.steps";
 
-/* The name of state k of parameter i, on t. */
-static char *checkpoint_name(rill_tape *t, const rill_checkpoint *c, int i,
-                             int k)
+/* State k of parameter i, named, on t; NULL, too, where there is none. */
+static rill_tensor *checkpoint_state(rill_tape *t, const rill_optim *o, int i,
+                                     int k)
 {
-    const char *name = rill_name(rill_params_at(c->params, i));
-    char *text = rill_tape_alloc(t, strlen(name) + TEXT);
-    if (text)
-        sprintf(text, ".optim.%d.%s", k, name);
-    return text;
+    const rill_tensor *w = rill_params_at(o->params, i);
+    const char *name = rill_nn_text(t, ".optim.%d.%s", k, rill_name(w));
+    if (!name || !o->slot[i].state[k])
+        return NULL;
+    return rill_named(t, rill_view(t, o->slot[i].state[k], rill_dtype_of(w),
+                                   rill_shape_of(w)), name);
 }
 
 /* ---- saving ------------------------------------------------------------- */
@@ -39,68 +37,77 @@ typedef struct {
     rill_metadata metadata[8];
 } checkpoint_parts;
 
-static void checkpoint_add(checkpoint_parts *s, const char *name,
-                           const rill_tensor *x)
+static void checkpoint_add(checkpoint_parts *s, const rill_tensor *x)
 {
-    s->names[s->n] = name;
+    s->names[s->n] = rill_name(x);
     s->x[s->n++] = x;
 }
 
 static void checkpoint_say(checkpoint_parts *s, const char *key,
-                           const char *format, ...)
+                           const char *value)
 {
-    char *text = rill_tape_alloc(s->t, TEXT);
-    va_list args;
-    va_start(args, format);
-    if (text)
-        vsnprintf(text, TEXT, format, args);
-    va_end(args);
-    s->metadata[s->n_metadata++] = (rill_metadata){ key, text };
+    s->metadata[s->n_metadata++] = (rill_metadata){ key, value };
 }
 
 /* A parameter that never moved has no state. */
-static void checkpoint_add_optim(checkpoint_parts *s,
-                                 const rill_checkpoint *c)
+static void checkpoint_add_optim(checkpoint_parts *s, const rill_optim *o)
 {
-    rill_optim *o = c->optim;
     rill_tensor *steps = rill_zeros(s->t, RILL_F64, RILL_SHAPE(o->n));
     for (int i = 0; steps && i < o->n; i++) {
-        const rill_tensor *w = rill_params_at(c->params, i);
         ((double *)rill_write(steps))[i] = o->slot[i].step;
-        for (int k = 0; k < RILL_OPTIM_STATES; k++)
-            if (o->slot[i].state[k])
-                checkpoint_add(s, checkpoint_name(s->t, c, i, k),
-                               rill_view(s->t, o->slot[i].state[k],
-                                         rill_dtype_of(w), rill_shape_of(w)));
+        for (int k = 0; k < RILL_OPTIM_STATES; k++) {
+            const rill_tensor *x = checkpoint_state(s->t, o, i, k);
+            if (x)
+                checkpoint_add(s, x);
+        }
     }
-    checkpoint_add(s, STEPS, steps);
-    checkpoint_say(s, "rill.optim", "%s", o->plan.name);
-    checkpoint_say(s, "rill.lr", "%a", o->lr);
+    checkpoint_add(s, rill_named(s->t, steps, STEPS));
+    checkpoint_say(s, "rill.optim", o->plan.name);
+    checkpoint_say(s, "rill.lr", rill_nn_text(s->t, "%a", o->lr));
 }
 
-static bool checkpoint_write(checkpoint_parts *s, const rill_checkpoint *c,
-                             const char *path)
+static void checkpoint_say_rng(checkpoint_parts *s, const char *key,
+                               const rill_rng *r)
 {
-    size_t n = (size_t)c->params->n * (1 + RILL_OPTIM_STATES) + 1;
-    s->names = rill_tape_alloc(s->t, n * sizeof *s->names);
-    s->x = rill_tape_alloc(s->t, n * sizeof *s->x);
-    if (!s->x)
-        return false;
-    for (int i = 0; i < c->params->n; i++)
-        checkpoint_add(s, rill_name(c->params->at[i].w), c->params->at[i].w);
-    checkpoint_say(s, "rill.params", "%" PRIu64 " %" PRIu64,
-                   c->params->rng.seed, c->params->rng.drawn);
+    checkpoint_say(s, key, rill_nn_text(s->t, "%" PRIu64 " %" PRIu64, r->seed,
+                                        r->drawn));
+}
+
+static void checkpoint_add_run(checkpoint_parts *s, const rill_checkpoint *c)
+{
+    checkpoint_say_rng(s, "rill.params", &c->params->rng);
     if (c->optim)
-        checkpoint_add_optim(s, c);
+        checkpoint_add_optim(s, c->optim);
     if (c->tape)
-        checkpoint_say(s, "rill.tape", "%" PRIu64, rill_tape_step(c->tape));
+        checkpoint_say(s, "rill.tape", rill_nn_text(s->t, "%" PRIu64,
+                                                    rill_tape_step(c->tape)));
     if (c->rng)
-        checkpoint_say(s, "rill.rng", "%" PRIu64 " %" PRIu64, c->rng->seed,
-                       c->rng->drawn);
+        checkpoint_say_rng(s, "rill.rng", c->rng);
     if (c->step)
-        checkpoint_say(s, "rill.step", "%" PRId64, *c->step);
-    return rill_safetensors_write(s->t, path, s->names, s->x, s->n,
-                                  s->metadata);
+        checkpoint_say(s, "rill.step",
+                       rill_nn_text(s->t, "%" PRId64, *c->step));
+}
+
+/* Writes the parameters and, unless it is NULL, what a run adds, the metadata
+ * among it. */
+static bool checkpoint_write(const rill_params *p, const char *path,
+                             const rill_metadata *metadata,
+                             const rill_checkpoint *run)
+{
+    checkpoint_parts s = { .t = rill_tape_new(NULL) };
+    size_t n = (size_t)p->n * (1 + RILL_OPTIM_STATES) + 1;
+    s.names = rill_tape_alloc(s.t, n * sizeof *s.names);
+    s.x = rill_tape_alloc(s.t, n * sizeof *s.x);
+    for (int i = 0; s.x && i < p->n; i++)
+        checkpoint_add(&s, p->at[i].w);
+    if (s.x && run)
+        checkpoint_add_run(&s, run);
+    bool good = s.x && rill_safetensors_write(s.t, path, s.names, s.x, s.n,
+                                              run ? s.metadata : metadata);
+    if (!good)
+        rill_fail(p->home, "%s", s.t ? rill_error(s.t) : "out of memory");
+    rill_tape_free(s.t);
+    return good;
 }
 
 /* Whether the parts belong together and are well. */
@@ -113,9 +120,16 @@ static bool checkpoint_usable(const rill_checkpoint *c)
     if (c->optim->params != c->params)
         return rill_fail(c->params->home, "checkpoint: the optimiser is of "
                          "another parameter set");
-    return rill_nn_well(c->params->home, rill_optim_error(c->optim)) &&
-           (rill_optim_slots(c->optim) ||
-            rill_nn_well(c->params->home, rill_optim_error(c->optim)));
+    rill_optim_slots(c->optim);
+    return rill_nn_well(c->params->home, rill_optim_error(c->optim));
+}
+
+/* Writes all parameters under their names, and metadata if not NULL, as
+ * rill_safetensors_write does and with its errors, on the set. */
+bool rill_params_save(rill_params *p, const char *path,
+                      const rill_metadata *metadata)
+{
+    return !rill_params_error(p) && checkpoint_write(p, path, metadata, NULL);
 }
 
 /* Writes all that c names to a file, replaced as rill_safetensors_write does.
@@ -126,49 +140,62 @@ static bool checkpoint_usable(const rill_checkpoint *c)
  * of another set. */
 bool rill_checkpoint_save(const rill_checkpoint *c, const char *path)
 {
-    if (!checkpoint_usable(c))
-        return false;
-    checkpoint_parts s = { .t = rill_tape_new(NULL) };
-    bool good = s.t && checkpoint_write(&s, c, path);
-    if (!good)
-        rill_fail(c->params->home, "%s", s.t ? rill_error(s.t)
-                                             : "out of memory");
-    rill_tape_free(s.t);
-    return good;
+    return checkpoint_usable(c) && checkpoint_write(c->params, path, NULL, c);
 }
 
 /* ---- loading ------------------------------------------------------------ */
 
-/* What was read, complete, before anything is changed by it. */
+/* What was read of a run, complete, before anything is changed by it. */
 typedef struct {
     rill_tape *t;
     uint64_t params_rng[2], rng[2], tape_step, step;
     double lr;
     const double *steps;
-    const rill_tensor **state; /* [n, RILL_OPTIM_STATES] */
-} checkpoint_read;
+    int n; /* of states */
+    struct {
+        rill_tensor *to;
+        const rill_tensor *from;
+    } *state;
+} checkpoint_run;
 
-/* Reads n numbers from what the file says under a key. */
+/* Reads n numbers, one or two, from what the file says under a key. */
 static bool checkpoint_numbers(rill_tape *t, const rill_safetensors *f,
-                               const char *key, int n, uint64_t *numbers)
+                               const char *key, int n, uint64_t *to)
 {
     const char *text = rill_safetensors_metadata(f, key);
-    char *end = (char *)(uintptr_t)text;
-    for (int i = 0; text && i < n; i++) {
-        const char *from = end;
-        numbers[i] = strtoull(from, &end, 10);
-        if (end == from)
-            text = NULL;
-    }
-    return (text && *end == '\0') ||
+    char more;
+    int got = !text ? 0 :
+              n == 1 ? sscanf(text, "%" SCNu64 "%c", to, &more) :
+              sscanf(text, "%" SCNu64 "%" SCNu64 "%c", to, to + 1, &more);
+    return got == n ||
            rill_fail(t, "checkpoint: no readable \"%s\" in the file", key);
 }
 
-static bool checkpoint_read_optim(checkpoint_read *r,
-                                  const rill_safetensors *f,
-                                  const rill_checkpoint *c)
+static bool checkpoint_read_states(checkpoint_run *r,
+                                   const rill_safetensors *f, rill_optim *o,
+                                   int i)
 {
-    const rill_optim *o = c->optim;
+    if (!rill_optim_state(o, i))
+        return rill_nn_well(r->t, rill_optim_error(o));
+    for (int k = 0; k < RILL_OPTIM_STATES; k++) {
+        rill_tensor *to = checkpoint_state(r->t, o, i, k);
+        const rill_tensor *from =
+            to ? rill_safetensors_get(r->t, f, rill_name(to)) : NULL;
+        if (!from)
+            continue;
+        if (rill_dtype_of(from) != rill_dtype_of(to) ||
+            rill_numel(from) != rill_numel(to))
+            return rill_fail(r->t, "checkpoint: the state of %s does not fit "
+                             "it", rill_name(rill_params_at(o->params, i)));
+        r->state[r->n].to = to;
+        r->state[r->n++].from = from;
+    }
+    return !rill_error(r->t);
+}
+
+static bool checkpoint_read_optim(checkpoint_run *r,
+                                  const rill_safetensors *f, rill_optim *o)
+{
     const char *name = rill_safetensors_metadata(f, "rill.optim"),
                *lr = rill_safetensors_metadata(f, "rill.lr");
     const rill_tensor *steps = rill_safetensors_get(r->t, f, STEPS);
@@ -179,69 +206,40 @@ static bool checkpoint_read_optim(checkpoint_read *r,
                          "%s", name ? name : "not named", o->plan.name);
     r->lr = lr ? strtod(lr, NULL) : NAN;
     r->steps = rill_f64(steps);
-    r->state = rill_tape_alloc(r->t, (size_t)(o->n * RILL_OPTIM_STATES) *
-                                         sizeof *r->state);
-    if (!r->state)
-        return false;
     if (!r->steps || rill_numel(steps) != o->n || !(r->lr >= 0))
         return rill_fail(r->t, "checkpoint: no readable \"%s\" in the file",
                          r->lr >= 0 ? STEPS : "rill.lr");
-    for (int i = 0; i < o->n; i++)
-        for (int k = 0; k < RILL_OPTIM_STATES; k++) {
-            const rill_tensor *w = rill_params_at(c->params, i);
-            const rill_tensor **x = &r->state[i * RILL_OPTIM_STATES + k];
-            *x = NULL;
-            if (!o->plan.wants[k] || r->steps[i] == 0)
-                continue;
-            *x = rill_safetensors_get(r->t, f,
-                                      checkpoint_name(r->t, c, i, k));
-            if (!*x)
-                return false;
-            if (rill_dtype_of(*x) != rill_dtype_of(w) ||
-                rill_numel(*x) != rill_numel(w))
-                return rill_fail(r->t, "checkpoint: the state of %s does not "
-                                 "fit it", rill_name(w));
-        }
-    return true;
+    r->state = rill_tape_alloc(r->t, (size_t)(o->n * RILL_OPTIM_STATES) *
+                                         sizeof *r->state);
+    for (int i = 0; r->state && i < o->n; i++)
+        if (r->steps[i] != 0 && !checkpoint_read_states(r, f, o, i))
+            return false;
+    return r->state;
 }
 
-static bool checkpoint_read_all(checkpoint_read *r, const rill_safetensors *f,
+static bool checkpoint_read_run(checkpoint_run *r, const rill_safetensors *f,
                                 const rill_checkpoint *c)
 {
-    return rill_nn_well(r->t, rill_safetensors_error(f)) &&
-           rill_params_fit(c->params, f, false) &&
-           checkpoint_numbers(r->t, f, "rill.params", 2, r->params_rng) &&
+    return checkpoint_numbers(r->t, f, "rill.params", 2, r->params_rng) &&
            (!c->tape ||
             checkpoint_numbers(r->t, f, "rill.tape", 1, &r->tape_step)) &&
            (!c->rng || checkpoint_numbers(r->t, f, "rill.rng", 2, r->rng)) &&
            (!c->step ||
             checkpoint_numbers(r->t, f, "rill.step", 1, &r->step)) &&
-           (!c->optim || checkpoint_read_optim(r, f, c));
+           (!c->optim || checkpoint_read_optim(r, f, c->optim));
 }
 
-static bool checkpoint_make_states(const rill_optim *o,
-                                   const checkpoint_read *r)
-{
-    for (int i = 0; i < o->n; i++)
-        if (r->steps[i] != 0 && !rill_optim_state((rill_optim *)o, i))
-            return false;
-    return true;
-}
-
-static void checkpoint_apply(const checkpoint_read *r,
-                             const rill_checkpoint *c)
+static void checkpoint_apply(const checkpoint_run *r, const rill_checkpoint *c)
 {
     rill_optim *o = c->optim;
-    for (int i = 0; o && i < o->n; i++) {
-        o->slot[i].step = r->steps[i];
-        for (int k = 0; k < RILL_OPTIM_STATES; k++) {
-            const rill_tensor *x = r->state[i * RILL_OPTIM_STATES + k];
-            size_t size = rill_f32(x) ? sizeof(float) : sizeof(double);
-            if (x)
-                memcpy(o->slot[i].state[k], rill_data(x),
-                       (size_t)rill_numel(x) * size);
-        }
+    for (int k = 0; k < r->n; k++) {
+        const rill_tensor *from = r->state[k].from;
+        size_t size = rill_f32(from) ? sizeof(float) : sizeof(double);
+        memcpy(rill_write(r->state[k].to), rill_data(from),
+               (size_t)rill_numel(from) * size);
     }
+    for (int i = 0; o && i < o->n; i++)
+        o->slot[i].step = r->steps[i];
     if (o)
         o->lr = r->lr;
     if (c->tape)
@@ -253,6 +251,38 @@ static void checkpoint_apply(const checkpoint_read *r,
     c->params->rng = (rill_rng){ r->params_rng[0], r->params_rng[1] };
 }
 
+/* Reads the parameters and, unless it is NULL, all that a run names. */
+static bool checkpoint_read(rill_params *p, const char *path, bool partial,
+                            const rill_checkpoint *run)
+{
+    checkpoint_run r = { .t = rill_tape_new(NULL) };
+    rill_safetensors *f = rill_safetensors_open(path);
+    bool good = r.t && f && rill_params_fit(p, f, partial) &&
+                (!run || checkpoint_read_run(&r, f, run));
+    if (good)
+        rill_params_take(p, f);
+    if (good && run)
+        checkpoint_apply(&r, run);
+    if (!good && !rill_params_error(p))
+        rill_fail(p->home, "%s", f && r.t ? rill_error(r.t) : "out of memory");
+    rill_safetensors_free(f);
+    rill_tape_free(r.t);
+    return good;
+}
+
+/* Reads the parameters from a file by their names, floats of any size, which
+ * are rounded where the set's dtype is narrower. Every name must be there
+ * with the same shape and no other may be, except such as begin with a dot;
+ * with opts->partial those that are there are read and the others stay. All
+ * that does not fit is named in one error, and then nothing has changed.
+ * opts may be NULL. Other errors: the file's. */
+bool rill_params_load(rill_params *p, const char *path,
+                      const rill_load_opts *opts)
+{
+    return !rill_params_error(p) &&
+           checkpoint_read(p, path, opts && opts->partial, NULL);
+}
+
 /* Puts everything that c names back as it was saved: a run goes on as if it
  * had not been interrupted, the same bits. The set and the optimiser are
  * made as they were then. False, with an error on the set and nothing changed:
@@ -260,20 +290,5 @@ static void checkpoint_apply(const checkpoint_read *r,
  * kind, something that c names and the file does not have. */
 bool rill_checkpoint_load(const rill_checkpoint *c, const char *path)
 {
-    if (!checkpoint_usable(c))
-        return false;
-    checkpoint_read r = { .t = rill_tape_new(NULL) };
-    rill_safetensors *f = rill_safetensors_open(path);
-    bool good = r.t && f && checkpoint_read_all(&r, f, c) &&
-                (!c->optim || checkpoint_make_states(c->optim, &r)) &&
-                rill_params_take(c->params, f, false);
-    if (good)
-        checkpoint_apply(&r, c);
-    else if (!rill_params_error(c->params))
-        rill_fail(c->params->home, "%s", !f || !r.t ? "out of memory"
-                  : rill_error(r.t) ? rill_error(r.t)
-                                    : rill_optim_error(c->optim));
-    rill_safetensors_free(f);
-    rill_tape_free(r.t);
-    return good;
+    return checkpoint_usable(c) && checkpoint_read(c->params, path, false, c);
 }

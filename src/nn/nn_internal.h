@@ -51,14 +51,12 @@ rill_tensor *rill_params_gradient(const rill_params *p, rill_tape *t, int i);
 bool rill_params_learn(const rill_params *p, rill_tape *t, rill_tape *home,
                        const char *who);
 
-/* Whether every parameter can be had from a file, or, where partial, one; else
- * an error on the set. */
+/* Whether f was read and every parameter can be had from it, or, where
+ * partial, one; else an error on the set. */
 bool rill_params_fit(const rill_params *p, const rill_safetensors *f,
                      bool partial);
-/* Fills the parameters from a file; false, and nothing is changed, with an
- * error on the set where it does not fit. */
-bool rill_params_take(rill_params *p, const rill_safetensors *f,
-                      bool partial);
+/* Fills the parameters from a file that fits. */
+void rill_params_take(rill_params *p, const rill_safetensors *f);
 
 /* ---- data --------------------------------------------------------------- */
 

@@ -476,28 +476,6 @@ bool rill_safetensors_write(rill_tape *t, const char *path,
 
 /* ---- parameter sets ----------------------------------------------------- */
 
-/* Writes all parameters under their names, and metadata if not NULL, as
- * rill_safetensors_write does and with its errors, on the set. */
-bool rill_params_save(rill_params *p, const char *path,
-                      const rill_metadata *metadata)
-{
-    if (rill_params_error(p))
-        return false;
-    rill_tape *t = rill_tape_new(NULL);
-    size_t n = (size_t)p->n;
-    const char **names = rill_tape_alloc(t, n * sizeof *names);
-    const rill_tensor **x = rill_tape_alloc(t, n * sizeof *x);
-    for (int i = 0; x && i < p->n; i++) {
-        x[i] = p->at[i].w;
-        names[i] = rill_name(x[i]);
-    }
-    bool good = x && rill_safetensors_write(t, path, names, x, p->n, metadata);
-    if (!good)
-        rill_fail(p->home, "%s", t ? rill_error(t) : "out of memory");
-    rill_tape_free(t);
-    return good;
-}
-
 /* The names that do not fit, as far as a sentence holds them. */
 typedef struct {
     char text[320];
@@ -508,18 +486,19 @@ typedef struct {
 static void safetensors_note(safetensors_names *list, const char *why,
                              const char *name)
 {
-    char one[sizeof list->text];
-    const char *before = !list->why ? "" : list->why == why ? ", " : "; ";
+    char *end = list->text + list->length;
     int room = (int)sizeof list->text - list->length;
-    int wanted = snprintf(one, sizeof one, "%s%s%s\"%s\"", before,
-                          list->why == why ? "" : why,
-                          list->why == why ? "" : " ", name);
+    bool more = list->why == why;
+    int wanted = snprintf(end, (size_t)room, "%s%s\"%s\"",
+                          more ? ", " : list->why ? "; " : "",
+                          more ? "" : why, name);
     list->why = why;
     if (wanted < room && list->left_out == 0)
-        list->length += snprintf(list->text + list->length, (size_t)room,
-                                 "%s", one);
-    else
+        list->length += wanted;
+    else {
+        *end = '\0';
         list->left_out++;
+    }
 }
 
 static bool safetensors_fits(const safetensors_entry *e, const rill_tensor *w)
@@ -533,10 +512,12 @@ static bool safetensors_fits(const safetensors_entry *e, const rill_tensor *w)
 bool rill_params_fit(const rill_params *p, const rill_safetensors *f,
                      bool partial)
 {
-    static const char missing[] = "missing", unexpected[] = "unexpected",
-                      other[] = "of another shape or dtype";
+    static const char missing[] = "missing ", unexpected[] = "unexpected ",
+                      other[] = "of another shape or dtype ";
     safetensors_names bad = { .why = NULL };
     int found = 0;
+    if (!rill_nn_well(p->home, rill_safetensors_error(f)))
+        return false;
     for (int i = 0; i < p->n; i++) {
         bool there = safetensors_find(f, rill_name(p->at[i].w));
         found += there;
@@ -561,34 +542,12 @@ bool rill_params_fit(const rill_params *p, const rill_safetensors *f,
            rill_fail(p->home, "%s: has none of the parameters", f->path);
 }
 
-bool rill_params_take(rill_params *p, const rill_safetensors *f, bool partial)
+void rill_params_take(rill_params *p, const rill_safetensors *f)
 {
-    if (!rill_nn_well(p->home, rill_safetensors_error(f)) ||
-        !rill_params_fit(p, f, partial))
-        return false;
     for (int i = 0; i < p->n; i++) {
         rill_tensor *w = p->at[i].w;
         const safetensors_entry *e = safetensors_find(f, rill_name(w));
         if (e)
             safetensors_fill(p->home, f, e, p->dtype, rill_variable_write(w));
     }
-    return true;
-}
-
-/* Reads the parameters from a file by their names, floats of any size, which
- * are rounded where the set's dtype is narrower. Every name must be there
- * with the same shape and no other may be, except such as begin with a dot;
- * with opts->partial those that are there are read and the others stay. All
- * that does not fit is named in one error, and then nothing has changed.
- * opts may be NULL. Other errors: the file's. */
-bool rill_params_load(rill_params *p, const char *path,
-                      const rill_load_opts *opts)
-{
-    if (rill_params_error(p))
-        return false;
-    rill_safetensors *f = rill_safetensors_open(path);
-    bool good = f ? rill_params_take(p, f, opts && opts->partial)
-                  : rill_nn_well(p->home, "out of memory");
-    rill_safetensors_free(f);
-    return good;
 }
