@@ -29,6 +29,7 @@ typedef struct {
     int n_cells, cap_cells, columns, features;
     int label;           /* its column, or -1 */
     const char **labels; /* of each row */
+    int64_t rows;
 } csv;
 
 static bool csv_refuse(const csv *c, const csv_cell *cell, const char *wrong)
@@ -43,6 +44,9 @@ static bool csv_refuse(const csv *c, const csv_cell *cell, const char *wrong)
 static bool csv_load(csv *c)
 {
     size_t bytes;
+    if (c->opts.no_label && c->opts.label)
+        return rill_fail(c->home, "dataset_csv: label is \"%s\", but no_label "
+                         "is set", c->opts.label);
     c->text = rill_dataset_load(c->home, "dataset_csv", c->path, &bytes);
     if (!c->text)
         return false;
@@ -147,9 +151,9 @@ static bool csv_columns(csv *c)
                                                       sizeof *names);
     for (int i = 0, f = 0; names && i < c->columns; i++)
         if (i != c->label)
-            names[f++] = c->cells[i].text;
-    c->d->feature_names = rill_dataset_names(c->home, names, c->features);
-    return c->d->feature_names;
+            names[f++] = rill_nn_text(c->home, "%s", c->cells[i].text);
+    c->d->feature_names = names;
+    return !rill_error(c->home);
 }
 
 /* The value of a decimal number, else INFINITY, also for what strtod takes
@@ -182,26 +186,27 @@ static bool csv_row(csv *c)
         return rill_fail(c->home, "%s:%" PRId64 ": number of cells is %d, not "
                          "%d", c->path, c->cells[0].line, c->n_cells,
                          c->columns);
-    int64_t to = c->d->n * c->features;
+    int64_t to = c->rows * c->features;
     for (int i = 0; i < c->columns; i++) {
         if (i == c->label)
             continue;
         rill_dataset_set(c->d, to, csv_number(c->cells[i].text));
         if (!isfinite(rill_at(c->d->x, to++)))
-            return csv_refuse(c, &c->cells[i], c->d->n || c->opts.header ?
+            return csv_refuse(c, &c->cells[i], c->rows || c->opts.header ?
                               "is not a finite number" :
                               "is not a number: is this line a header?");
     }
-    if (c->opts.no_label)
-        return ++c->d->n;
-    const csv_cell *label = &c->cells[c->label];
-    const rill_dataset *like = c->opts.like;
-    if (!*label->text)
-        return csv_refuse(c, label, "is not a class");
-    if (like && !csv_class_find(label->text, like->class_names, like->classes))
-        return csv_refuse(c, label, "is not one of the known classes");
-    c->labels[c->d->n++] = label->text;
-    return true;
+    if (!c->opts.no_label) {
+        const csv_cell *label = &c->cells[c->label];
+        const rill_dataset *like = c->opts.like;
+        if (!*label->text)
+            return csv_refuse(c, label, "is not a class");
+        if (like &&
+            !csv_class_find(label->text, like->class_names, like->classes))
+            return csv_refuse(c, label, "is not one of the known classes");
+        c->labels[c->rows] = label->text;
+    }
+    return ++c->rows;
 }
 
 static bool csv_rows(csv *c, rill_dtype dtype)
@@ -214,23 +219,21 @@ static bool csv_rows(csv *c, rill_dtype dtype)
     bool more = c->d->x && (!c->opts.header || csv_record(c));
     while (more)
         more = csv_row(c) && csv_record(c);
-    if (c->d->n == 0)
+    if (c->rows == 0)
         rill_fail(c->home, "%s: no rows after the header", c->path);
     return !rill_error(c->home);
 }
 
 /* Turns labels into numbers of classes: like's classes, or all there are. */
-static bool csv_classes(csv *c)
+static void csv_classes(csv *c)
 {
-    if (c->opts.no_label)
-        return (c->d->class_names = rill_dataset_names(c->home, NULL, 0));
     const rill_dataset *like = c->opts.like;
-    int64_t n = like ? like->classes : c->d->n;
+    int64_t n = like ? like->classes : c->rows;
     const char **names = rill_tape_alloc(c->home, (size_t)n * sizeof *names);
-    c->d->y = rill_empty(c->home, RILL_I32, RILL_SHAPE(c->d->n));
+    c->d->y = rill_empty(c->home, RILL_I32, RILL_SHAPE(c->rows));
     int32_t *y = rill_write(c->d->y);
     if (!y)
-        return false;
+        return;
     memcpy(names, like ? like->class_names : c->labels,
            (size_t)n * sizeof *names);
     qsort(names, (size_t)n, sizeof *names, csv_class_order);
@@ -238,11 +241,9 @@ static bool csv_classes(csv *c)
     for (int64_t i = 0; i < n; i++)
         if (i == 0 || strcmp(names[classes - 1], names[i]) != 0)
             names[classes++] = names[i];
-    for (int64_t i = 0; i < c->d->n; i++)
+    for (int64_t i = 0; i < c->rows; i++)
         y[i] = (int32_t)(csv_class_find(c->labels[i], names, classes) - names);
-    c->d->class_names = rill_dataset_names(c->home, names, classes);
-    c->d->classes = c->d->class_names ? classes : 0;
-    return c->d->class_names;
+    rill_dataset_made(c->d, c->rows, classes, names);
 }
 
 /* Reads the data set in the file at path, plain or gzip: a row a line, every
@@ -265,24 +266,21 @@ rill_dataset *rill_dataset_csv(const char *path, rill_dtype dtype,
                                const rill_csv_opts *opts)
 {
     csv c = { .opts = opts ? *opts : (rill_csv_opts){ .header = false } };
-    const rill_dataset *like = c.opts.like;
-    c.d = rill_dataset_new(dtype, like ? rill_dataset_error(like) : NULL);
+    c.d = rill_dataset_new(dtype, c.opts.like);
     if (rill_dataset_error(c.d))
         return c.d;
     c.home = c.d->home;
     c.path = path;
-    if (c.opts.no_label && c.opts.label) {
-        rill_fail(c.home, "dataset_csv: label is \"%s\", but no_label is set",
-                  c.opts.label);
-        return c.d;
-    }
     if (!c.opts.separator)
         c.opts.separator = ',';
     locale_t plain = newlocale(LC_ALL_MASK, "C", (locale_t)0);
     locale_t before = uselocale(plain);
-    if (!csv_load(&c) || !csv_columns(&c) || !csv_rows(&c, dtype) ||
-        !csv_classes(&c))
-        c.d->n = 0;
+    if (csv_load(&c) && csv_columns(&c) && csv_rows(&c, dtype)) {
+        if (c.opts.no_label)
+            rill_dataset_made(c.d, c.rows, 0, NULL);
+        else
+            csv_classes(&c);
+    }
     uselocale(before);
     if (plain)
         freelocale(plain);

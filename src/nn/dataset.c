@@ -48,7 +48,7 @@ void rill_dataset_set(rill_dataset *d, int64_t i, double v)
 
 /* ---- making a set ------------------------------------------------------- */
 
-rill_dataset *rill_dataset_new(rill_dtype dtype, const char *error)
+rill_dataset *rill_dataset_new(rill_dtype dtype, const rill_dataset *like)
 {
     rill_tape *home = rill_tape_new(NULL);
     rill_dataset *d = rill_tape_alloc(home, sizeof *d);
@@ -57,19 +57,30 @@ rill_dataset *rill_dataset_new(rill_dtype dtype, const char *error)
         return NULL;
     }
     *d = (rill_dataset){ .home = home };
-    if (rill_nn_well(home, error) && dtype == RILL_I32)
+    if ((!like || rill_nn_well(home, rill_dataset_error(like))) &&
+        dtype == RILL_I32)
         rill_fail(home, "dataset: rows are float32 or float64, not int32");
     return d;
 }
 
-const char **rill_dataset_names(rill_tape *home, const char *const *names,
-                                int64_t n)
+/* Copies of n names; of their numbers where names is NULL. */
+static const char **dataset_names(rill_tape *home, const char *const *names,
+                                  int64_t n)
 {
     const char **own = rill_tape_alloc(home, (size_t)n * sizeof *own);
     for (int64_t i = 0; own && i < n; i++)
         own[i] = names ? rill_nn_text(home, "%s", names[i])
                        : rill_nn_text(home, "%d", (int)i);
     return rill_error(home) ? NULL : own;
+}
+
+rill_dataset *rill_dataset_made(rill_dataset *d, int64_t n, int classes,
+                                const char *const *names)
+{
+    d->class_names = dataset_names(d->home, names, classes);
+    d->classes = d->class_names ? classes : 0;
+    d->n = d->class_names ? n : 0;
+    return d;
 }
 
 void *rill_dataset_load(rill_tape *home, const char *who, const char *path,
@@ -127,14 +138,9 @@ rill_dataset *rill_dataset_from(const double *x, const int32_t *labels,
             rill_fail(d->home, "dataset_from: label %" PRId32 " at row %"
                       PRId64 " is not in [0, %d)", labels[i], i, classes);
     /* after an error, the first of which stays, nothing more is made */
-    d->class_names = rill_dataset_names(d->home, NULL, classes);
     d->y = rill_copy(d->home, labels, RILL_I32, RILL_SHAPE(n));
     d->x = rill_from(d->home, x, dtype, RILL_SHAPE(n, features));
-    if (rill_dataset_error(d))
-        return d;
-    d->classes = classes;
-    d->n = n;
-    return d;
+    return rill_dataset_made(d, n, classes, NULL);
 }
 
 /* Cuts the last fraction of the rows off (rounded to a whole number of rows)
@@ -147,7 +153,7 @@ rill_dataset *rill_dataset_split(rill_dataset *d, double fraction)
     if (!d)
         return NULL;
     rill_dtype dtype = rill_dtype_of(d->x);
-    rill_dataset *part = rill_dataset_new(dtype, rill_error(d->home));
+    rill_dataset *part = rill_dataset_new(dtype, d);
     if (part && !(fraction >= 0 && fraction <= 1))
         rill_fail(part->home, "dataset_split: fraction %g is not in [0, 1]",
                   fraction);
@@ -155,20 +161,17 @@ rill_dataset *rill_dataset_split(rill_dataset *d, double fraction)
         return part;
     int64_t n = llround((double)d->n * fraction), rest = d->n - n;
     int64_t features = rill_dim(d->x, 1);
-    part->class_names = rill_dataset_names(part->home, d->class_names,
-                                           d->classes);
     if (d->feature_names)
-        part->feature_names = rill_dataset_names(part->home, d->feature_names,
-                                                 features);
+        part->feature_names = dataset_names(part->home, d->feature_names,
+                                            features);
     if (d->y)
         part->y = rill_copy(part->home, rill_i32(d->y) + rest, RILL_I32,
                             RILL_SHAPE(n));
     part->x = rill_copy(part->home, dataset_row(d, rest), dtype,
                         RILL_SHAPE(n, features));
-    if (rill_dataset_error(part))
+    if (rill_dataset_error(rill_dataset_made(part, n, d->classes,
+                                             d->class_names)))
         return part;
-    part->classes = d->classes;
-    part->n = n;
     d->n = rest;
     d->order = NULL;
     return part;

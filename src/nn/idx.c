@@ -68,13 +68,7 @@ static void idx_fill(rill_dataset *d, rill_dtype dtype, const idx *x,
         else if (label[i] >= classes)
             classes = label[i] + 1;
     }
-    d->class_names = rill_dataset_names(d->home,
-                                        like ? like->class_names : NULL,
-                                        classes);
-    if (!d->class_names)
-        return;
-    d->classes = classes;
-    d->n = x->items;
+    rill_dataset_made(d, x->items, classes, like ? like->class_names : NULL);
 }
 
 /* Reads images, unsigned bytes [N, ...], and their labels, unsigned bytes
@@ -90,8 +84,7 @@ static void idx_fill(rill_dataset *d, rill_dtype dtype, const idx *x,
 rill_dataset *rill_dataset_idx(const char *images, const char *labels,
                                rill_dtype dtype, const rill_dataset *like)
 {
-    rill_dataset *d = rill_dataset_new(dtype,
-                                       like ? rill_dataset_error(like) : NULL);
+    rill_dataset *d = rill_dataset_new(dtype, like);
     idx x = { .file = NULL }, y = { .file = NULL };
     if (rill_dataset_error(d))
         return d;

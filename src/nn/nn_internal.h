@@ -72,15 +72,16 @@ struct rill_dataset {
                        with; NULL: never shuffled */
 };
 
-/* A set without rows, with this error unless it is NULL. */
-rill_dataset *rill_dataset_new(rill_dtype dtype, const char *error);
+/* A set without rows; with like's error, unless like is NULL. */
+rill_dataset *rill_dataset_new(rill_dtype dtype, const rill_dataset *like);
+/* Gives it n rows and its classes, copies of names or numbers; none of them
+ * where it has an error. Returns d. */
+rill_dataset *rill_dataset_made(rill_dataset *d, int64_t n, int classes,
+                                const char *const *names);
 /* The whole file, plain or gzip, and a zero byte after it, for the caller to
  * free. NULL, with an error at home, where it cannot be read. */
 void *rill_dataset_load(rill_tape *home, const char *who, const char *path,
                         size_t *bytes);
-/* Copies of n names; of their numbers where names is NULL. */
-const char **rill_dataset_names(rill_tape *home, const char *const *names,
-                                int64_t n);
 void rill_dataset_set(rill_dataset *d, int64_t i, double v); /* x[i] = v */
 
 /* ---- optimisers --------------------------------------------------------- */
