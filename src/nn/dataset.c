@@ -26,16 +26,11 @@ static bool dataset_ready(rill_dataset *d, const char *who, bool given)
            (given || rill_fail(d->home, "%s: an argument is NULL", who));
 }
 
-static size_t dataset_row_bytes(const rill_dataset *d)
-{
-    return (size_t)rill_dim(d->x, 1) *
-           (rill_dtype_of(d->x) == RILL_F32 ? sizeof(float) : sizeof(double));
-}
-
 static unsigned char *dataset_row(const rill_dataset *d, int64_t i)
 {
+    size_t at = (size_t)(i * rill_dim(d->x, 1));
     return (unsigned char *)rill_write(d->x) +
-           (size_t)i * dataset_row_bytes(d);
+           at * (rill_f32(d->x) ? sizeof(float) : sizeof(double));
 }
 
 void rill_dataset_set(rill_dataset *d, int64_t i, double v)
@@ -297,7 +292,8 @@ static void dataset_swap(void *left, void *right, size_t bytes)
 static void dataset_swap_rows(rill_dataset *d, int64_t i, int64_t j)
 {
     int32_t *y = rill_write(d->y);
-    dataset_swap(dataset_row(d, i), dataset_row(d, j), dataset_row_bytes(d));
+    unsigned char *row = dataset_row(d, i), *next = dataset_row(d, i + 1);
+    dataset_swap(row, dataset_row(d, j), (size_t)(next - row));
     if (y)
         dataset_swap(&y[i], &y[j], sizeof *y);
     dataset_swap(&d->order[i], &d->order[j], sizeof *d->order);

@@ -18,7 +18,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* What a file's dtypes are called, and as what they are read. */
+/* What a file's dtypes are called, and as what they are read; the first of
+ * each is how that is written. */
 typedef struct {
     const char *name;
     size_t size;
@@ -27,7 +28,7 @@ typedef struct {
 
 static const safetensors_kind kinds[] = {
     { "F64", 8, RILL_F64 },  { "F32", 4, RILL_F32 },  { "F16", 2, RILL_F32 },
-    { "BF16", 2, RILL_F32 }, { "I64", 8, RILL_I32 },  { "I32", 4, RILL_I32 },
+    { "BF16", 2, RILL_F32 }, { "I32", 4, RILL_I32 },  { "I64", 8, RILL_I32 },
     { "I16", 2, RILL_I32 },  { "I8", 1, RILL_I32 },   { "U64", 8, RILL_I32 },
     { "U32", 4, RILL_I32 },  { "U16", 2, RILL_I32 },  { "U8", 1, RILL_I32 },
     { "BOOL", 1, RILL_I32 },
@@ -360,24 +361,25 @@ rill_tensor *rill_safetensors_get(rill_tape *t, const rill_safetensors *f,
 
 /* ---- writing ------------------------------------------------------------ */
 
-static size_t safetensors_size_of(const rill_tensor *x)
+static const safetensors_kind *safetensors_kind_of(const rill_tensor *x)
 {
-    return rill_dtype_of(x) == RILL_F64 ? sizeof(double) : sizeof(float);
+    const safetensors_kind *kind = kinds;
+    while (kind->as != rill_dtype_of(x))
+        kind++;
+    return kind;
 }
 
 static json_t *safetensors_describe(const rill_tensor *x, size_t *at)
 {
-    static const char *const dtype[] = { [RILL_F32] = "F32",
-                                         [RILL_F64] = "F64",
-                                         [RILL_I32] = "I32" };
+    const safetensors_kind *kind = safetensors_kind_of(x);
     json_t *shape = json_array();
     size_t begin = *at;
-    *at += (size_t)rill_numel(x) * safetensors_size_of(x);
+    *at += (size_t)rill_numel(x) * kind->size;
     for (int d = 0; d < rill_ndim(x); d++)
         json_array_append_new(shape, json_integer(rill_dim(x, d)));
-    return json_pack("{s:s, s:o, s:[I, I]}", "dtype",
-                     dtype[rill_dtype_of(x)], "shape", shape, "data_offsets",
-                     (json_int_t)begin, (json_int_t)*at);
+    return json_pack("{s:s, s:o, s:[I, I]}", "dtype", kind->name, "shape",
+                     shape, "data_offsets", (json_int_t)begin,
+                     (json_int_t)*at);
 }
 
 /* Adds a pair to an object, once; value is used up, NULL where memory ran
@@ -410,7 +412,7 @@ static char *safetensors_header(rill_tape *t, const char *const *names,
     json_decref(object);
     for (size_t size = sizeof(double); size >= sizeof(float); size /= 2)
         for (int i = 0; good && i < n; i++)
-            if (safetensors_size_of(x[i]) == size)
+            if (safetensors_kind_of(x[i])->size == size)
                 good = safetensors_put(t, header, names[i],
                                        safetensors_describe(x[i], &at));
     char *text = good ? json_dumps(header, JSON_COMPACT) : NULL;
@@ -442,7 +444,7 @@ static void safetensors_write_all(FILE *file, const char *header,
     fprintf(file, "%-*s", (int)padded, header);
     for (size_t size = sizeof(double); size >= sizeof(float); size /= 2)
         for (int i = 0; i < n; i++)
-            if (safetensors_size_of(x[i]) == size)
+            if (safetensors_kind_of(x[i])->size == size)
                 safetensors_write_data(file, rill_data(x[i]),
                                        (size_t)rill_numel(x[i]), size);
 }
@@ -493,12 +495,12 @@ static void safetensors_note(safetensors_names *list, const char *why,
                           more ? ", " : list->why ? "; " : "",
                           more ? "" : why, name);
     list->why = why;
-    if (wanted < room && list->left_out == 0)
+    if (wanted < room && list->left_out == 0) {
         list->length += wanted;
-    else {
-        *end = '\0';
-        list->left_out++;
+        return;
     }
+    *end = '\0';
+    list->left_out++;
 }
 
 static bool safetensors_fits(const safetensors_entry *e, const rill_tensor *w)
