@@ -583,6 +583,30 @@ START_TEST(a_run_goes_on_to_the_bit)
 }
 END_TEST
 
+/* The rate stands in the file without a point, which in some locales is a
+ * comma. */
+START_TEST(rates_to_the_bit)
+{
+    static const double rates[] = { 0.1, 1e-3, 3, 0x1.fffffffffffffp-1,
+                                    0x1p-1074, 0 };
+    rill_params *net = network(RILL_F32, 1);
+    rill_optim *o = momentum(net);
+    rill_checkpoint c = { .params = net, .optim = o };
+    for (size_t i = 0; i < sizeof rates / sizeof *rates; i++) {
+        ck_assert(rill_optim_set_lr(o, rates[i]));
+        ck_assert(rill_checkpoint_save(&c, "run"));
+        rill_safetensors *f = rill_safetensors_open("run");
+        ck_assert(!strpbrk(rill_safetensors_metadata(f, "rill.lr"), ".,"));
+        rill_safetensors_free(f);
+        ck_assert(rill_optim_set_lr(o, 7));
+        ck_assert(rill_checkpoint_load(&c, "run"));
+        ck_assert_double_eq(rill_optim_lr(o), rates[i]);
+    }
+    rill_optim_free(o);
+    rill_params_free(net);
+}
+END_TEST
+
 static void refuse_checkpoint(const rill_checkpoint *c, const char *sentence)
 {
     ck_assert(!rill_checkpoint_load(c, "run"));
@@ -648,6 +672,9 @@ START_TEST(malformed_checkpoints)
           UNREADABLE("rill.lr") },
         { "7 0", "adamw", "-1", "3", 1, 2, RILL_F32,
           UNREADABLE("rill.lr") },
+        { "7 0", "adamw", "0,5", "3", 1, 2, RILL_F32,
+          UNREADABLE("rill.lr") },
+        { "7 0", "adamw", "0x1p-1", "3", 1, 2, RILL_F32, NULL },
         { "7 0", "adamw", "0.5", "3", 2, 2, RILL_F32,
           UNREADABLE(".optim.steps") },
         { "7 0", "adamw", "0.5", "3", 0, 2, RILL_F32,
@@ -738,7 +765,7 @@ int main(void)
                              bad_names_are_not_written, parameters,
                              names_that_do_not_fit, many_names,
                              old_file_is_unharmed, state_dict_of_pytorch,
-                             a_run_goes_on_to_the_bit,
+                             a_run_goes_on_to_the_bit, rates_to_the_bit,
                              checkpoints_that_do_not_fit,
                              malformed_checkpoints, half_precision);
     char command[64];

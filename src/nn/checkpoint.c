@@ -9,7 +9,6 @@
 
 #include <inttypes.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 static const char STEPS[] = ".optim.steps";
@@ -53,6 +52,8 @@ static void checkpoint_say(checkpoint_parts *s, const char *key,
 static void checkpoint_add_optim(checkpoint_parts *s, const rill_optim *o)
 {
     rill_tensor *steps = rill_zeros(s->t, RILL_F64, RILL_SHAPE(o->n));
+    int exponent; /* lr is written without a point, which locales differ in */
+    uint64_t mantissa = (uint64_t)ldexp(frexp(o->lr, &exponent), 53);
     for (int i = 0; steps && i < o->n; i++) {
         ((double *)rill_write(steps))[i] = o->slot[i].step;
         for (int k = 0; k < RILL_OPTIM_STATES; k++) {
@@ -63,7 +64,8 @@ static void checkpoint_add_optim(checkpoint_parts *s, const rill_optim *o)
     }
     checkpoint_add(s, rill_named(s->t, steps, STEPS));
     checkpoint_say(s, "rill.optim", o->plan.name);
-    checkpoint_say(s, "rill.lr", rill_nn_text(s->t, "%a", o->lr));
+    checkpoint_say(s, "rill.lr", rill_nn_text(s->t, "0x%" PRIx64 "p%d",
+                                              mantissa, exponent - 53));
 }
 
 static void checkpoint_say_rng(checkpoint_parts *s, const char *key,
@@ -199,12 +201,14 @@ static bool checkpoint_read_optim(checkpoint_run *r,
     const char *name = rill_safetensors_metadata(f, "rill.optim"),
                *lr = rill_safetensors_metadata(f, "rill.lr");
     const rill_tensor *steps = rill_safetensors_get(r->t, f, STEPS);
+    char more;
     if (!steps)
         return false;
     if (!name || strcmp(name, o->plan.name) != 0)
         return rill_fail(r->t, "checkpoint: the file's optimiser is %s, not "
                          "%s", name ? name : "not named", o->plan.name);
-    r->lr = lr ? strtod(lr, NULL) : NAN;
+    if (!lr || sscanf(lr, "%lf%c", &r->lr, &more) != 1)
+        r->lr = NAN;
     r->steps = rill_f64(steps);
     if (!r->steps || rill_numel(steps) != o->n || !(r->lr >= 0))
         return rill_fail(r->t, "checkpoint: no readable \"%s\" in the file",

@@ -52,8 +52,9 @@ rill_dataset *rill_dataset_new(rill_dtype dtype, const rill_dataset *like)
         return NULL;
     }
     *d = (rill_dataset){ .home = home };
-    if ((!like || rill_nn_well(home, rill_dataset_error(like))) &&
-        dtype == RILL_I32)
+    if (like)
+        rill_nn_well(home, rill_dataset_error(like));
+    if (dtype == RILL_I32)
         rill_fail(home, "dataset: rows are float32 or float64, not int32");
     return d;
 }
