@@ -90,32 +90,27 @@ void *rill_dataset_load(rill_tape *home, const char *who, const char *path,
     if (!f)
         return rill_fail(home, "%s: %s", path,
                          errno ? strerror(errno) : "out of memory");
-    char *all = NULL;
-    size_t room = 0;
-    int got = 0;
-    *bytes = 0;
-    do {
+    size_t room = CHUNK + 1;
+    char *all = malloc(room), *larger = all;
+    int got;
+    for (*bytes = 0; larger && (got = gzread(f, all + *bytes, CHUNK)) > 0;) {
         *bytes += (size_t)got;
-        if (room - *bytes <= CHUNK) {
-            char *larger = realloc(all, room = 2 * (room + CHUNK));
-            if (!larger) {
-                rill_fail(home, "%s: out of memory", path);
-                break;
-            }
-            all = larger;
-        }
-        got = gzread(f, all + *bytes, CHUNK);
-    } while (got > 0);
-    const char *wrong = gzerror(f, &got); /* begins with the path */
-    if (got != Z_OK)
-        rill_fail(home, "%s", wrong);
-    gzclose(f);
-    if (rill_error(home)) {
-        free(all);
-        return NULL;
+        if (room - *bytes <= CHUNK)
+            larger = realloc(all, room *= 2);
+        all = larger ? larger : all;
     }
-    all[*bytes] = '\0';
-    return all;
+    const char *wrong = gzerror(f, &got); /* begins with the path */
+    if (!larger)
+        rill_fail(home, "%s: out of memory", path);
+    else if (got != Z_OK)
+        rill_fail(home, "%s", wrong);
+    else
+        all[*bytes] = '\0';
+    gzclose(f);
+    if (!rill_error(home))
+        return all;
+    free(all);
+    return NULL;
 }
 
 /* A data set of n rows of doubles, converted to dtype (float32 or float64),

@@ -520,12 +520,11 @@ bool rill_params_fit(const rill_params *p, const rill_safetensors *f,
     int found = 0;
     if (!rill_nn_well(p->home, rill_safetensors_error(f)))
         return false;
-    for (int i = 0; i < p->n; i++) {
-        bool there = safetensors_find(f, rill_name(p->at[i].w));
-        found += there;
-        if (!there && !partial)
+    for (int i = 0; i < p->n; i++)
+        if (safetensors_find(f, rill_name(p->at[i].w)))
+            found++;
+        else if (!partial)
             safetensors_note(&bad, missing, rill_name(p->at[i].w));
-    }
     for (int i = 0; !partial && i < f->n; i++)
         if (f->at[i].name[0] != '.' && !rill_params_find(p, f->at[i].name))
             safetensors_note(&bad, unexpected, f->at[i].name);
