@@ -471,9 +471,10 @@ bool rill_safetensors_write(rill_tape *t, const char *path,
     FILE *file = rill_file_begin(path);
     if (file)
         safetensors_write_all(file, header, x, n);
+    bool good = rill_file_end(file, path, true) ||
+                rill_fail(t, "%s: cannot write it: %s", path, strerror(errno));
     free(header);
-    return rill_file_end(file, path, true) ||
-           rill_fail(t, "%s: cannot write it: %s", path, strerror(errno));
+    return good;
 }
 
 /* ---- parameter sets ----------------------------------------------------- */
