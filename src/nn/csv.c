@@ -54,7 +54,6 @@ static bool csv_load(csv *c)
         return rill_fail(c->home, "%s: a zero byte: this is no plain text",
                          c->path);
     c->at = c->text;
-    c->line = 1;
     if (strncmp(c->at, "\xef\xbb\xbf", 3) == 0) /* a byte order mark */
         c->at += 3;
     return true;
@@ -142,7 +141,6 @@ static bool csv_columns(csv *c)
         return rill_fail(c->home, "%s: number of columns is %d: %s%" PRId64
                          " for features wanted", c->path, c->columns,
                          c->opts.no_label ? "" : "a label and ", wanted);
-    c->label = -1;
     if (!c->opts.no_label && !csv_label_column(c))
         return false;
     if (!c->opts.header)
@@ -265,12 +263,13 @@ static void csv_classes(csv *c)
 rill_dataset *rill_dataset_csv(const char *path, rill_dtype dtype,
                                const rill_csv_opts *opts)
 {
-    csv c = { .opts = opts ? *opts : (rill_csv_opts){ .header = false } };
+    csv c = { .path = path, .line = 1, .label = -1 };
+    if (opts)
+        c.opts = *opts;
     c.d = rill_dataset_new(dtype, c.opts.like);
     if (rill_dataset_error(c.d))
         return c.d;
     c.home = c.d->home;
-    c.path = path;
     if (!c.opts.separator)
         c.opts.separator = ',';
     locale_t plain = newlocale(LC_ALL_MASK, "C", (locale_t)0);

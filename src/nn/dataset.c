@@ -134,11 +134,10 @@ rill_dataset *rill_dataset_from(const double *x, const int32_t *labels,
     return rill_dataset_made(d, n, classes, NULL);
 }
 
-/* Cuts the last fraction of the rows off (rounded to a whole number of rows)
- * and returns them as a data set of its own, with the same classes and names.
- * Shuffle first, unless the rows are in random order already: the order that
- * they have now is from now on the original one of both sets. Errors, on the
- * new set: d's own, a fraction out of [0, 1]. */
+/* Cuts the last fraction of the rows off, rounded to whole rows: a data set of
+ * its own with the same classes and names. Shuffle first, unless the rows are
+ * in random order: as they stand now is from now on the original order of both
+ * sets. Errors, on the new set: d's own, a fraction out of [0, 1]. */
 rill_dataset *rill_dataset_split(rill_dataset *d, double fraction)
 {
     if (!d)
@@ -168,8 +167,7 @@ rill_dataset *rill_dataset_split(rill_dataset *d, double fraction)
     return part;
 }
 
-/* Frees the set and its rows: no batch of it may be in use any more. NULL is
- * allowed. */
+/* Frees the set and its rows, which no batch may use any more; or NULL. */
 void rill_dataset_free(rill_dataset *d)
 {
     if (d)
@@ -296,12 +294,11 @@ static void dataset_swap_rows(rill_dataset *d, int64_t i, int64_t j)
 }
 
 /* Puts the rows in a random order, each order equally likely (Fisher and
- * Yates; a draw a row from the last to the second). It depends on the
- * generator and on the set's original order, that in which it was made or
- * left by a split, and not on the shuffles before: so a run can be taken up
- * again after any epoch, with a new set and the generator's state (see
- * rill_checkpoint_save). Batches in use change with the rows. Errors: r is
- * NULL, out of memory. */
+ * Yates; a draw a row from the last to the second), by the generator and the
+ * set's original order alone, that in which it was made or left by a split: so
+ * a run can be taken up again after any epoch, with a new set and the
+ * generator's state (see rill_checkpoint_save). Batches in use change with the
+ * rows. Errors: r is NULL, out of memory. */
 bool rill_dataset_shuffle(rill_dataset *d, rill_rng *r)
 {
     if (!dataset_ready(d, "dataset_shuffle", r))
