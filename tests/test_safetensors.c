@@ -400,7 +400,11 @@ START_TEST(old_file_is_unharmed)
     ck_assert_int_eq(mkdir("folder", 0700), 0);
     ck_assert(!rill_params_save(b, "folder", NULL));
     ck_assert_str_eq(rill_params_error(b),
-                     "folder: cannot write it: Is a directory");
+                     "folder: cannot write it: it is not a plain file");
+    rill_params_clear_error(b);
+    ck_assert(!rill_params_save(b, "/dev/null", NULL));
+    ck_assert_str_eq(rill_params_error(b),
+                     "/dev/null: cannot write it: it is not a plain file");
     rill_params_clear_error(b);
     ck_assert(!rill_params_save(b, "nowhere/net", NULL));
     ck_assert_str_eq(rill_params_error(b),

@@ -14,7 +14,6 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #pragma GCC visibility push(hidden)
 extern const char *const rill_page[]; /* its lines; NULL after the last */
@@ -251,13 +250,9 @@ bool rill_report(const char *path, const char *const *logs, int n,
     for (int i = 0; i < n; i++)
         if (!logs[i])
             return report_fail(error, error_size, "report: log %d is NULL", i);
-    struct stat there;
-    if (stat(path, &there) == 0 && !S_ISREG(there.st_mode))
-        return report_fail(error, error_size, "report: cannot write %s: it is "
-                           "not a plain file", path);
     FILE *f = rill_file_begin(path);
     bool good = !f || report_write(f, logs, n, error, error_size);
     return rill_file_end(f, path, good) ||
            (good && report_fail(error, error_size, "report: cannot write %s: "
-                                "%s", path, strerror(errno)));
+                                "%s", path, rill_file_why()));
 }

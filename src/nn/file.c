@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* What is cut off here is too long to be opened, too. */
@@ -18,8 +19,18 @@ static void file_beside(char *name, const char *path)
 FILE *rill_file_begin(const char *path)
 {
     char beside[FILE_NAME];
+    struct stat old;
+    if (stat(path, &old) == 0 && !S_ISREG(old.st_mode)) {
+        errno = EEXIST; /* a device, say, which renaming would do away with */
+        return NULL;
+    }
     file_beside(beside, path);
     return fopen(beside, "wb");
+}
+
+const char *rill_file_why(void)
+{
+    return errno == EEXIST ? "it is not a plain file" : strerror(errno);
 }
 
 bool rill_file_end(FILE *f, const char *path, bool good)

@@ -11,12 +11,15 @@
 
 #pragma GCC visibility push(hidden)
 
-/* The file beside path, to be written; NULL with errno. */
+/* The file beside path, to be written; NULL, and rill_file_why, where that
+ * cannot be or something else than a file stands at path. */
 FILE *rill_file_begin(const char *path);
 
 /* Closes f and, where it is good and whole, puts it in path's place, else
- * removes it; f may be NULL. False, with errno, where that was not done. */
+ * removes it; f may be NULL. False where that was not done. */
 bool rill_file_end(FILE *f, const char *path, bool good);
+
+const char *rill_file_why(void); /* the last one of these failed */
 
 #pragma GCC visibility pop
 

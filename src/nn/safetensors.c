@@ -472,7 +472,7 @@ bool rill_safetensors_write(rill_tape *t, const char *path,
     if (file)
         safetensors_write_all(file, header, x, n);
     bool good = rill_file_end(file, path, true) ||
-                rill_fail(t, "%s: cannot write it: %s", path, strerror(errno));
+                rill_fail(t, "%s: cannot write it: %s", path, rill_file_why());
     free(header);
     return good;
 }
