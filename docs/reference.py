@@ -21,7 +21,7 @@ COMMENT = r"/\*.*?\*/"
 # A function's first line, or a macro that writes one: UNARY(exp, ...) is
 # rill_exp, RILL_READER(int, rill_ndim, ...) the function it names.
 DEFINITION = (r"(?!static|typedef|#)\w[\w ]*[ *](?P<plain>rill_\w+)\("
-              r"|(?:UNARY|BINARY|NUMBERED|COMPARISON)(?:_FUSED)?"
+              r"|(?:UNARY|BINARY|NUMBERED|REDUCTION|COMPARISON)(?:_FUSED)?"
               r"\((?P<op>\w+),"
               r"|(?:RILL_)?READER\([^,]*, (?P<reader>rill_\w+),")
 # What stands at the left margin of a header, in turn: sections, comments,

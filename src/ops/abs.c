@@ -7,12 +7,9 @@
     MAP1(abs_sign, x, x > 0 ? 1 : x < 0 ? -1 : x)
 #include "common.h"
 
-static RULE(abs_backward)
-{
-    const rill_tensor *x = rill_node_input(n, 0);
-    gx[0] = rill_mul(t, gy, rill_map(t, "abs", abs_sign_kernels, INPUTS(x),
-                                     x->dtype, NULL));
-}
+DX(abs, rill_mul(t, gy, rill_map(t, "abs", abs_sign_kernels,
+                                 INPUTS(rill_node_input(n, 0)), gy->dtype,
+                                 NULL)))
 
 /* |x|. */
 UNARY(abs, "dx = dy sign(x)")

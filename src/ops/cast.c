@@ -4,10 +4,7 @@
  * dx = dy in x's dtype; int32 has no gradient. */
 #include "common.h"
 
-static RULE(cast_backward)
-{
-    gx[0] = rill_cast(t, gy, rill_node_input(n, 0)->dtype);
-}
+DX(cast, rill_cast(t, gy, rill_node_input(n, 0)->dtype))
 
 OP(cast, "dx = dy in x's dtype")
 

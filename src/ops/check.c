@@ -56,26 +56,6 @@ bool rill_resolve_dims(rill_tape *t, const char *op, rill_dims *dims,
     return true;
 }
 
-bool rill_usable_indices(rill_tape *t, const char *op, const char *name,
-                         const rill_tensor *x, int64_t end)
-{
-    if (!rill_usable(t, op, name, x))
-        return false;
-    if (x->dtype != RILL_I32)
-        return rill_fail(t, "%s: %s are %s, int32 is wanted", op, name,
-                         rill_dtype_name(x->dtype));
-    if (x->shape.ndim == RILL_MAX_DIMS)
-        return rill_fail(t, "%s: %s are %s: no dimension is left to add", op,
-                         name, RILL_TEXT(x));
-    const int32_t *index = x->data;
-    for (int64_t i = 0; i < x->numel; i++)
-        if (index[i] < 0 || index[i] >= end)
-            return rill_fail(t, "%s: %s hold %d at %" PRId64 ", which is not "
-                             "in [0, %" PRId64 ")", op, name, (int)index[i],
-                             i, end);
-    return true;
-}
-
 void *rill_attrs(rill_tape *t, const void *attrs, size_t size)
 {
     void *copy = rill_tape_alloc(t, size);

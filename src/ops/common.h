@@ -30,9 +30,6 @@ int rill_resolve_dim(rill_tape *t, const char *op, int dim, int ndim);
 /* The same of several, in place, none twice; marks them. */
 bool rill_resolve_dims(rill_tape *t, const char *op, rill_dims *dims,
                        int ndim, bool *seen);
-/* Whether x is int32, each in [0, end), with a dimension left to add. */
-bool rill_usable_indices(rill_tape *t, const char *op, const char *name,
-                         const rill_tensor *x, int64_t end);
 
 /* A copy of an op's attributes on the tape. */
 void *rill_attrs(rill_tape *t, const void *attrs, size_t size);
@@ -44,11 +41,17 @@ void *rill_attrs(rill_tape *t, const void *attrs, size_t size);
               __attribute__((unused)) const rill_tensor *gy,      \
               const rill_tensor **gx)
 
-/* The descriptor of an op with such a rule, <name>_backward. */
-#define OP(name, formula) OP_FUSED(name, formula, NULL)
-#define OP_FUSED(name, formula, fused)                                  \
-    static const rill_op name##_op = { #name, formula, name##_backward, \
-                                       fused, 0 };
+/* A rule <name>_backward that is one expression: the one input's gradient. */
+#define DX(name, ...)            \
+    static RULE(name##_backward) \
+    {                            \
+        gx[0] = (__VA_ARGS__);   \
+    }
+
+/* The descriptor of an op with a rule <name>_backward, or with others. */
+#define OP(name, formula) OP_AS(name, formula, name##_backward, NULL)
+#define OP_AS(name, formula, backward, fused)                              \
+    static const rill_op name##_op = { #name, formula, backward, fused, 0 };
 
 /* The inputs of an op as two arguments: their array, and how many. */
 #define INPUTS(...) \
@@ -89,7 +92,7 @@ enum { RILL_PART = 1 << 15 };
     ELEMENTWISE(name, formula, name##_fused, INPUTS(x), NULL,              \
                 const rill_tensor *x)
 #define ELEMENTWISE(name, formula, fused, inputs, numbers, ...)            \
-    OP_FUSED(name, formula, fused)                                         \
+    OP_AS(name, formula, name##_backward, fused)                           \
     rill_tensor *rill_##name(rill_tape *t, __VA_ARGS__)                    \
     {                                                                      \
         return rill_elementwise(t, &name##_op, name##_kernels, inputs,     \
@@ -138,7 +141,8 @@ enum {
     RILL_OF_NOTHING = 1, /* rows of none */
     RILL_COLUMNS = 2,    /* rows of [n, inner] with any inner */
     RILL_OF_MEAN = 4,    /* a divisor that is n, not 1 */
-    RILL_OF_MIN = 8      /* the smallest in place of the largest */
+    RILL_OF_MIN = 8,     /* the smallest in place of the largest */
+    RILL_OF_INDEX = 16   /* int32 for its result */
 };
 
 bool rill_reduce(rill_tape *t, const char *op, const rill_tensor *x,
@@ -153,8 +157,18 @@ void rill_run_rows(rill_row_kernel *kernel, void *y, const void *const *x,
                    size_t rows, size_t n, const void *attrs);
 rill_tensor *rill_reduce_op(rill_tape *t, const rill_op *op,
                             rill_row_table *kernels, const rill_tensor *x,
-                            const rill_reduce_opts *opts, rill_dtype dtype,
-                            int takes);
+                            const rill_reduce_opts *opts, int takes);
+/* The descriptor and the public function of an op that makes one element of
+ * each row. Its node's attrs are the result's shape with reduced dims as 1,
+ * its kernel's the view. */
+#define REDUCTION(name, formula, backward, kernels, takes)                 \
+    OP_AS(name, formula, backward, NULL)                                   \
+    rill_tensor *rill_##name(rill_tape *t, const rill_tensor *x,           \
+                             const rill_reduce_opts *opts)                 \
+    {                                                                      \
+        return rill_reduce_op(t, &name##_op, kernels##_kernels, x, opts,   \
+                              takes);                                      \
+    }
 double rill_sum_all(rill_tape *t, const rill_tensor *x);
 
 /* ---- matrices ----------------------------------------------------------- */

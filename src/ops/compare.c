@@ -39,8 +39,7 @@ static rill_tensor *compare(rill_tape *t, const rill_op *op,
 }
 
 #define COMPARISON(name, less, equal, more)                               \
-    static const rill_op name##_op = { #name, "not differentiable", NULL, \
-                                       NULL, 0 };                         \
+    OP_AS(name, "not differentiable", NULL, NULL)                         \
     rill_tensor *rill_##name(rill_tape *t, const rill_tensor *a,          \
                              const rill_tensor *b)                        \
     {                                                                     \

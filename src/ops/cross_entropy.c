@@ -316,10 +316,8 @@ static RULE(cross_entropy_fused)
     gx[0] = cross_entropy_turn(t, &a, g, true);
 }
 
-static const rill_op cross_entropy_op = {
-    "cross_entropy", "dz = dloss (K softmax(z) - k), k: the target's mass",
-    cross_entropy_backward, cross_entropy_fused, 0
-};
+OP_AS(cross_entropy, "dz = dloss (K softmax(z) - k), k: the target's mass",
+      cross_entropy_backward, cross_entropy_fused)
 
 /* ---- the op ------------------------------------------------------------- */
 

@@ -38,10 +38,7 @@ typedef struct {
 
 KERNELS(dropout)
 
-static RULE(dropout_backward)
-{
-    gx[0] = rill_mul(t, gy, rill_node_attrs(n));
-}
+DX(dropout, rill_mul(t, gy, rill_node_attrs(n)))
 
 OP(dropout, "dx = dy mask")
 

@@ -5,10 +5,7 @@
 #define MAPS MAP1(expand, x, x)
 #include "common.h"
 
-static RULE(expand_backward)
-{
-    gx[0] = gy; /* the sweep brings it back to x's shape */
-}
+DX(expand, gy) /* the sweep brings it back to x's shape */
 
 OP(expand, "dx = sum of dy over repeats")
 

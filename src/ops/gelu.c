@@ -28,10 +28,7 @@ static rill_tensor *gelu_pdf(rill_tape *t, const rill_tensor *x)
     return rill_scale(t, e, 0.3989422804014327);
 }
 
-static RULE(normal_cdf_backward)
-{
-    gx[0] = rill_mul(t, gy, gelu_pdf(t, rill_node_input(n, 0)));
-}
+DX(normal_cdf, rill_mul(t, gy, gelu_pdf(t, rill_node_input(n, 0))))
 
 OP(normal_cdf, "dx = dy p(x)")
 

@@ -68,12 +68,8 @@ static RULE(layer_norm_backward)
         gx[2] = gy;
 }
 
-static const rill_op layer_norm_op = {
-    "layer_norm",
-    "dx = (g - mean(g) - n mean(g n)) / sqrt(var + eps), g = dy w; "
-    "dw = sum dy n, db = sum dy",
-    layer_norm_backward, NULL, 0
-};
+OP(layer_norm, "dx = (g - mean(g) - n mean(g n)) / sqrt(var + eps), "
+               "g = dy w; dw = sum dy n, db = sum dy")
 
 /* Whether p, weight or bias, is NULL or of the shape of a row. */
 static bool layer_norm_fits(rill_tape *t, const rill_tensor *x,

@@ -142,10 +142,8 @@ static RULE(linear_cross_entropy_fused)
                                  gy, grad);
 }
 
-static const rill_op linear_cross_entropy_op = {
-    "linear_cross_entropy", "dx = dz W, dW = dz^T x, db = sum dz",
-    linear_cross_entropy_backward, linear_cross_entropy_fused, 0
-};
+OP_AS(linear_cross_entropy, "dx = dz W, dW = dz^T x, db = sum dz",
+      linear_cross_entropy_backward, linear_cross_entropy_fused)
 
 /* cross_entropy(x W^T + b, target) in memory for opts->chunk rows of logits.
  * x: [N, in]; weight: [C, in]; bias: [C] or NULL; target: int32 [N]. Result,

@@ -31,14 +31,8 @@ static RULE(logsumexp_backward)
     gx[0] = rill_mul(t, rill_reshape(t, gy, *kept), p);
 }
 
-OP(logsumexp, "dx = dy e^(x - y)")
-
 /* ln sum e^x over opts->dims. x: any shape, a float dtype; of nothing it is
  * -infinity. Errors: those of rill_sum. */
-rill_tensor *rill_logsumexp(rill_tape *t, const rill_tensor *x,
-                            const rill_reduce_opts *opts)
-{
-    return rill_reduce_op(t, &logsumexp_op, logsumexp_kernels, x, opts,
-                          rill_dtype_of(x), RILL_OF_NOTHING);
-}
+REDUCTION(logsumexp, "dx = dy e^(x - y)", logsumexp_backward, logsumexp,
+          RILL_OF_NOTHING)
 #endif

@@ -68,39 +68,17 @@ static RULE(max_backward)
     gx[0] = rill_mul(t, share, mask);
 }
 
-OP(max, "dx = dy / k at the k maxima")
-static const rill_op min_op = { "min", "dx = dy / k at the k minima",
-                                max_backward, NULL, 0 };
-
 /* The largest element over opts->dims. x: any shape, a float dtype. A NaN
  * wins, and then its row's gradient is NaN. Errors: those of rill_sum; a
  * reduced dim of size 0. */
-rill_tensor *rill_max(rill_tape *t, const rill_tensor *x,
-                      const rill_reduce_opts *opts)
-{
-    return rill_reduce_op(t, &max_op, max_kernels, x, opts, rill_dtype_of(x),
-                          0);
-}
+REDUCTION(max, "dx = dy / k at the k maxima", max_backward, max, 0)
 
 /* The smallest element over opts->dims; otherwise as rill_max. */
-rill_tensor *rill_min(rill_tape *t, const rill_tensor *x,
-                      const rill_reduce_opts *opts)
-{
-    return rill_reduce_op(t, &min_op, max_kernels, x, opts, rill_dtype_of(x),
-                          RILL_OF_MIN);
-}
-
-static const rill_op argmax_op = { "argmax", "not differentiable", NULL, NULL,
-                                   0 };
+REDUCTION(min, "dx = dy / k at the k minima", max_backward, max, RILL_OF_MIN)
 
 /* The index of the largest element over opts->dims, int32. x: any shape, a
  * float dtype. Over several dims, or all, it counts row-major through the
  * reduced ones. Errors: those of rill_sum; a reduced dim of size 0; more
  * elements than int32 counts. */
-rill_tensor *rill_argmax(rill_tape *t, const rill_tensor *x,
-                         const rill_reduce_opts *opts)
-{
-    return rill_reduce_op(t, &argmax_op, argmax_kernels, x, opts, RILL_I32,
-                          0);
-}
+REDUCTION(argmax, "not differentiable", NULL, argmax, RILL_OF_INDEX)
 #endif

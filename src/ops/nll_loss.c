@@ -12,9 +12,7 @@
 static RULE(nll_loss_backward);
 
 OP(nll_loss, "dx = -w[y] dloss at y, or 0")
-static const rill_op nll_loss_spread_op = {
-    "nll_loss_spread", "dx = -w[y] dy[y]", nll_loss_backward, NULL, 0
-};
+OP_AS(nll_loss_spread, "dx = -w[y] dy[y]", nll_loss_backward, NULL)
 
 /* From scores to positions or back, whichever shape is. */
 static rill_tensor *nll_loss(rill_tape *t, const rill_tensor *x,
@@ -37,11 +35,8 @@ static rill_tensor *nll_loss(rill_tape *t, const rill_tensor *x,
                        INPUTS(x, target), v);
 }
 
-static RULE(nll_loss_backward)
-{
-    gx[0] = nll_loss(t, gy, rill_node_input(n, 1), rill_node_attrs(n),
-                     rill_node_input(n, 0)->shape);
-}
+DX(nll_loss, nll_loss(t, gy, rill_node_input(n, 1), rill_node_attrs(n),
+                      rill_node_input(n, 0)->shape))
 
 /* The negative log-likelihood of class indices: with log_softmax before it,
  * cross_entropy in two steps. log_probs: [C], [N, C] or [N, C, d1, ...];

@@ -25,18 +25,12 @@
     MAP2(pow_flat_b, a, b, (a == 0) & (b >= 0))
 #include "common.h"
 
-static RULE(square_backward)
-{
-    gx[0] = rill_scale(t, rill_mul(t, gy, rill_node_input(n, 0)), 2);
-}
+DX(square, rill_scale(t, rill_mul(t, gy, rill_node_input(n, 0)), 2))
 
 /* x^2. */
 UNARY(square, "dx = 2 dy x")
 
-static RULE(sqrt_backward)
-{
-    gx[0] = rill_scale(t, rill_div(t, gy, rill_node_output(n)), 0.5);
-}
+DX(sqrt, rill_scale(t, rill_div(t, gy, rill_node_output(n)), 0.5))
 
 /* The square root of x; NaN for a negative x. */
 UNARY(sqrt, "dx = dy / (2 y)")

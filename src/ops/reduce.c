@@ -79,27 +79,22 @@ void rill_run_rows(rill_row_kernel *kernel, void *y, const void *const *x,
     rill_share((int64_t)((rows + r.part - 1) / r.part), reduce_part, &r);
 }
 
-/* An op that makes one element of each row: checks, computes, records. The
- * node keeps the result's shape with reduced dims as 1. dtype: the result's.
- * The kernel's attrs are the view. */
 rill_tensor *rill_reduce_op(rill_tape *t, const rill_op *op,
                             rill_row_table *kernels, const rill_tensor *x,
-                            const rill_reduce_opts *opts, rill_dtype dtype,
-                            int takes)
+                            const rill_reduce_opts *opts, int takes)
 {
-    rill_reduce_opts all = { .keepdim = false };
     rill_reduction_view v;
-    if (!opts)
-        opts = &all;
+    opts = opts ? opts : &(rill_reduce_opts){ .keepdim = false };
     if (!rill_usable_float(t, op->name, "x", x) ||
         !rill_reduce(t, op->name, x, opts->dims, opts->keepdim, takes, &v))
         return NULL;
     if (v.n == 0 && !(takes & RILL_OF_NOTHING))
         return rill_fail(t, "%s: x is %s: there is no %s of nothing",
                          op->name, RILL_TEXT(x), op->name);
-    if (dtype == RILL_I32 && v.n > INT32_MAX)
+    if (takes & RILL_OF_INDEX && v.n > INT32_MAX)
         return rill_fail(t, "%s: x is %s: int32 does not count %zu elements",
                          op->name, RILL_TEXT(x), v.n);
+    rill_dtype dtype = takes & RILL_OF_INDEX ? RILL_I32 : x->dtype;
     rill_tensor *y = rill_empty(t, dtype, v.shape);
     if (y)
         rill_run_rows(kernels[t->isa][x->dtype], y->data, &v.x, v.outer,

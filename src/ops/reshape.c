@@ -3,10 +3,7 @@
  * dx = dy in the shape of x. */
 #include "common.h"
 
-static RULE(reshape_backward)
-{
-    gx[0] = rill_reshape(t, gy, rill_node_input(n, 0)->shape);
-}
+DX(reshape, rill_reshape(t, gy, rill_node_input(n, 0)->shape))
 
 OP(reshape, "dx = dy in x's shape")
 

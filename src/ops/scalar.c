@@ -8,26 +8,17 @@
     MAP1(rsub, x, s0 - x)
 #include "common.h"
 
-static RULE(scale_backward)
-{
-    gx[0] = rill_scale(t, gy, *(const double *)rill_node_attrs(n));
-}
+DX(scale, rill_scale(t, gy, *(const double *)rill_node_attrs(n)))
 
 /* s x. */
 NUMBERED(scale, "dx = s dy", s)
 
-static RULE(add_scalar_backward)
-{
-    gx[0] = gy;
-}
+DX(add_scalar, gy)
 
 /* x + s. */
 NUMBERED(add_scalar, "dx = dy", s)
 
-static RULE(rsub_backward)
-{
-    gx[0] = rill_neg(t, gy);
-}
+DX(rsub, rill_neg(t, gy))
 
 /* s - x. */
 NUMBERED(rsub, "dx = -dy", s)

@@ -75,24 +75,13 @@ static RULE(mean_backward)
     sum_backward(t, n, rill_scale(t, gy, share), gx);
 }
 
-OP(sum, "dx = dy at every element summed")
-OP(mean, "dx = dy / n at every element")
-
 /* The sum over opts->dims. x: any shape, a float dtype; the sum of nothing
  * is 0. Also an error: a dim given twice. */
-rill_tensor *rill_sum(rill_tape *t, const rill_tensor *x,
-                      const rill_reduce_opts *opts)
-{
-    return rill_reduce_op(t, &sum_op, sum_kernels, x, opts, rill_dtype_of(x),
-                          RILL_OF_NOTHING | RILL_COLUMNS);
-}
+REDUCTION(sum, "dx = dy at every element summed", sum_backward, sum,
+          RILL_OF_NOTHING | RILL_COLUMNS)
 
 /* The mean over opts->dims; of nothing it is NaN. Otherwise as rill_sum. */
-rill_tensor *rill_mean(rill_tape *t, const rill_tensor *x,
-                       const rill_reduce_opts *opts)
-{
-    return rill_reduce_op(t, &mean_op, sum_kernels, x, opts, rill_dtype_of(x),
-                          RILL_OF_NOTHING | RILL_COLUMNS | RILL_OF_MEAN);
-}
+REDUCTION(mean, "dx = dy / n at every element", mean_backward, sum,
+          RILL_OF_NOTHING | RILL_COLUMNS | RILL_OF_MEAN)
 
 #endif
