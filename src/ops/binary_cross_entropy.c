@@ -66,11 +66,10 @@ rill_tensor *rill_binary_cross_entropy(
     const rill_binary_cross_entropy_opts *opts)
 {
     static const char op[] = "binary_cross_entropy";
-    const rill_binary_cross_entropy_opts none = { 0 };
-    const rill_binary_cross_entropy_opts *o = opts ? opts : &none;
-    if (!binary_cross_entropy_fits(t, op, "probs", probs, target, o))
+    opts = opts ? opts : &(rill_binary_cross_entropy_opts){ 0 };
+    if (!binary_cross_entropy_fits(t, op, "probs", probs, target, opts))
         return NULL;
-    if (o->pos_weight)
+    if (opts->pos_weight)
         return rill_fail(t, "%s: pos_weight is an option of "
                          "binary_cross_entropy_with_logits", op);
     for (int64_t i = 0; i < probs->numel; i++) {
@@ -83,9 +82,10 @@ rill_tensor *rill_binary_cross_entropy(
     rill_tensor *losses = rill_elementwise(
         t, &binary_cross_entropy_op, binary_cross_entropy_kernels,
         INPUTS(probs, target), NULL);
-    if (o->weight)
-        losses = rill_mul(t, losses, o->weight);
-    return rill_reduce_loss(t, op, losses, &(rill_loss_opts){ o->reduction });
+    if (opts->weight)
+        losses = rill_mul(t, losses, opts->weight);
+    return rill_reduce_loss(t, op, losses,
+                            &(rill_loss_opts){ opts->reduction });
 }
 
 /* The binary cross entropy of p = sigmoid(logits), exact for every finite
@@ -99,18 +99,18 @@ rill_tensor *rill_binary_cross_entropy_with_logits(
     const rill_binary_cross_entropy_opts *opts)
 {
     static const char op[] = "binary_cross_entropy_with_logits";
-    const rill_binary_cross_entropy_opts none = { 0 };
-    const rill_binary_cross_entropy_opts *o = opts ? opts : &none;
-    if (!binary_cross_entropy_fits(t, op, "logits", logits, target, o))
+    opts = opts ? opts : &(rill_binary_cross_entropy_opts){ 0 };
+    if (!binary_cross_entropy_fits(t, op, "logits", logits, target, opts))
         return NULL;
     rill_tensor *on = rill_softplus(t, rill_neg(t, logits));
     rill_tensor *off = rill_softplus(t, logits);
     on = rill_mul(t, on, target);
     off = rill_mul(t, off, rill_rsub(t, target, 1));
-    if (o->pos_weight)
-        on = rill_mul(t, on, o->pos_weight);
+    if (opts->pos_weight)
+        on = rill_mul(t, on, opts->pos_weight);
     rill_tensor *losses = rill_add(t, on, off);
-    if (o->weight)
-        losses = rill_mul(t, losses, o->weight);
-    return rill_reduce_loss(t, op, losses, &(rill_loss_opts){ o->reduction });
+    if (opts->weight)
+        losses = rill_mul(t, losses, opts->weight);
+    return rill_reduce_loss(t, op, losses,
+                            &(rill_loss_opts){ opts->reduction });
 }

@@ -191,6 +191,8 @@ bool rill_gemm(rill_tape *t, const char *op, rill_dtype dtype,
 /* Whether weight and bias (or NULL) fit rows of x, for linear and its kin. */
 bool rill_linear_usable(rill_tape *t, const char *op, const rill_tensor *x,
                         const rill_tensor *weight, const rill_tensor *bias);
+/* linear's rule, of a node whose first inputs are linear's. */
+RULE(rill_linear_backward);
 /* y[rows, out] = x[rows, in] W^T + b */
 bool rill_linear_into(rill_tape *t, const rill_tensor *weight,
                       const rill_tensor *bias, const void *x, int64_t rows,
@@ -224,15 +226,13 @@ typedef struct {
     const rill_tensor *weight; /* of each class; NULL: all 1 */
 } rill_class_view;
 
-/* Sets all but target, ignore_index and weight. */
-bool rill_class_layout(rill_tape *t, const char *op, const char *name,
-                       const rill_tensor *scores, rill_class_view *v);
-/* These two check and set the rest: v->ignore_index is set before. */
+/* Sets all but the target. weight, ignore_index: as options give them. */
+bool rill_class_scores(rill_tape *t, const char *op, const char *name,
+                       const rill_tensor *scores, const rill_tensor *weight,
+                       const int32_t *ignore_index, rill_class_view *v);
+/* Checks and sets target and taken. */
 bool rill_class_target(rill_tape *t, const char *op, const char *name,
                        const rill_tensor *scores, const rill_tensor *target,
-                       rill_class_view *v);
-bool rill_class_weight(rill_tape *t, const char *op, const char *name,
-                       const rill_tensor *scores, const rill_tensor *weight,
                        rill_class_view *v);
 /* The sum of the weights of the targets that are not ignored. */
 double rill_class_total(const rill_class_view *v);

@@ -222,22 +222,12 @@ static const rill_tensor *cross_entropy_turn(rill_tape *t,
     return rill_permute(t, x, order);
 }
 
-/* What the recorded rules are made of, turned: the logits z, the target q as
- * probabilities, and r, dloss of each position, from gy. Of ignored ones z
- * and r are 0: selected away, so that no NaN of theirs comes by. */
-static void cross_entropy_terms(rill_tape *t, const rill_cross_entropy_args *a,
-                                const rill_tensor **z, const rill_tensor **q,
-                                const rill_tensor **r)
+/* Of class indices: the target as probabilities. Ignored ones take their z and
+ * their dloss r to 0: selected away, so that no NaN of theirs comes by. */
+static const rill_tensor *cross_entropy_select(
+    rill_tape *t, const rill_cross_entropy_args *a, rill_shape one,
+    const rill_tensor **z, const rill_tensor **r)
 {
-    rill_shape one = a->rows;
-    one.dim[one.ndim - 1] = 1;
-    *r = a->each ? rill_reshape(t, *r, one)
-                 : rill_scale(t, *r, 1 / a->denominator);
-    *z = cross_entropy_turn(t, a, *z, false);
-    if (a->probs) {
-        *q = cross_entropy_turn(t, a, *q, false);
-        return;
-    }
     rill_tensor *none = rill_zeros(t, a->dtype, RILL_SCALAR);
     rill_tensor *taken = rill_zeros(t, RILL_I32, one);
     rill_tensor *hot = rill_zeros(t, a->dtype, a->rows);
@@ -246,52 +236,50 @@ static void cross_entropy_terms(rill_tape *t, const rill_cross_entropy_args *a,
             rill_set(taken, (int64_t)i, 1);
             rill_set(hot, (int64_t)(i * a->v.classes) + a->v.target[i], 1);
         }
-    *q = hot;
     *z = rill_where(t, taken, *z, none);
     *r = rill_where(t, taken, *r, none);
+    return hot;
 }
 
-static const rill_tensor *cross_entropy_weights(
-    rill_tape *t, const rill_cross_entropy_args *a)
-{
-    return a->v.weight ? a->v.weight : rill_full(t, 1, a->dtype, RILL_SCALAR);
-}
-
-const rill_tensor *rill_cross_entropy_dz(rill_tape *t,
-                                         const rill_cross_entropy_args *a,
-                                         const rill_tensor *z,
-                                         const rill_tensor *q,
-                                         const rill_tensor *gy)
+void rill_cross_entropy_rule(rill_tape *t, const rill_cross_entropy_args *a,
+                             const rill_tensor *z, const rill_tensor *q,
+                             const rill_tensor *gy, const rill_tensor **dz,
+                             const rill_tensor **dq)
 {
     rill_reduce_opts over = { .dims = RILL_DIMS(-1), .keepdim = true };
     double s = a->label_smoothing, even = s / (double)a->v.classes;
-    cross_entropy_terms(t, a, &z, &q, &gy);
-    rill_tensor *k = rill_mul(
-        t, cross_entropy_weights(t, a),
-        rill_add_scalar(t, rill_scale(t, q, 1 - s), even));
+    const rill_tensor *w = a->v.weight; /* there is one where dq is */
+    rill_shape one = a->rows;
+    one.dim[one.ndim - 1] = 1;
+    const rill_tensor *r = a->each ? rill_reshape(t, gy, one)
+                                   : rill_scale(t, gy, 1 / a->denominator);
+    z = cross_entropy_turn(t, a, z, false);
+    q = a->probs ? cross_entropy_turn(t, a, q, false)
+                 : cross_entropy_select(t, a, one, &z, &r);
+    if (dq) {
+        rill_tensor *far = rill_neg(t, rill_log_softmax(t, z, -1));
+        far = rill_mul(t, rill_scale(t, r, 1 - s), rill_mul(t, w, far));
+        *dq = cross_entropy_turn(t, a, far, true);
+    }
+    if (!dz)
+        return;
+    rill_tensor *k = rill_add_scalar(t, rill_scale(t, q, 1 - s), even);
+    k = w ? rill_mul(t, w, k) : k;
     rill_tensor *K = rill_sum(t, k, &over);
     if (a->z_loss != 0)
         K = rill_add(t, K, rill_scale(t, rill_logsumexp(t, z, &over),
                                       2 * a->z_loss));
     rill_tensor *p = rill_softmax(t, z, -1);
-    rill_tensor *dz = rill_mul(t, gy, rill_sub(t, rill_mul(t, p, K), k));
-    return cross_entropy_turn(t, a, dz, true);
+    r = rill_mul(t, r, rill_sub(t, rill_mul(t, p, K), k));
+    *dz = cross_entropy_turn(t, a, r, true);
 }
 
 static RULE(cross_entropy_backward)
 {
-    const rill_cross_entropy_args *a = rill_node_attrs(n);
-    const rill_tensor *z = rill_node_input(n, 0), *q = rill_node_input(n, 1);
-    if (rill_node_wants(n, 0))
-        gx[0] = rill_cross_entropy_dz(t, a, z, q, gy);
-    if (rill_node_wants(n, 1)) {
-        cross_entropy_terms(t, a, &z, &q, &gy);
-        rill_tensor *far = rill_neg(t, rill_log_softmax(t, z, -1));
-        rill_tensor *dq = rill_mul(
-            t, rill_scale(t, gy, 1 - a->label_smoothing),
-            rill_mul(t, cross_entropy_weights(t, a), far));
-        gx[1] = cross_entropy_turn(t, a, dq, true);
-    }
+    rill_cross_entropy_rule(t, rill_node_attrs(n), rill_node_input(n, 0),
+                            rill_node_input(n, 1), gy,
+                            rill_node_wants(n, 0) ? &gx[0] : NULL,
+                            rill_node_wants(n, 1) ? &gx[1] : NULL);
 }
 
 /* The forward has left the gradient for dloss = 1 behind, but where each
@@ -310,7 +298,7 @@ static RULE(cross_entropy_fused)
         g = rill_empty(t, a.dtype, a.rows);
         a.grad = g ? g->data : NULL;
         a.dloss = gy->data;
-        rill_cross_entropy_run(&a);
+        rill_cross_entropy_run(t, &a);
     } else if (rill_item(gy) != 1)
         g = rill_scale(t, g, rill_item(gy));
     gx[0] = cross_entropy_turn(t, &a, g, true);
@@ -361,10 +349,8 @@ static bool cross_entropy_target(rill_tape *t, const char *op,
     if (probs && o->ignore_index && *o->ignore_index >= 0)
         return rill_fail(t, "%s: ignore_index %d: a target of probabilities "
                          "has no index to ignore", op, (int)*o->ignore_index);
-    a->v.ignore_index = o->ignore_index ? *o->ignore_index : -100;
-    if (!rill_class_layout(t, op, "logits", logits, &a->v) ||
-        (o->weight &&
-         !rill_class_weight(t, op, "logits", logits, o->weight, &a->v)))
+    if (!rill_class_scores(t, op, "logits", logits, o->weight,
+                           o->ignore_index, &a->v))
         return false;
     if (!probs)
         return rill_class_target(t, op, "logits", logits, target, &a->v);
@@ -393,7 +379,6 @@ bool rill_cross_entropy_start(rill_tape *t, const char *op,
         !cross_entropy_options(t, op, o) ||
         !cross_entropy_target(t, op, logits, target, probs, o, a))
         return false;
-    a->isa = t->isa;
     a->dtype = logits->dtype;
     a->rows = a->v.shape; /* and the classes */
     a->rows.dim[a->rows.ndim++] = (int64_t)a->v.classes;
@@ -413,9 +398,9 @@ bool rill_cross_entropy_start(rill_tape *t, const char *op,
     return true;
 }
 
-void rill_cross_entropy_run(const rill_cross_entropy_args *a)
+void rill_cross_entropy_run(rill_tape *t, const rill_cross_entropy_args *a)
 {
-    rill_run_rows(KERNEL(cross_entropy, a->isa, a->dtype), NULL, NULL,
+    rill_run_rows(KERNEL(cross_entropy, t->isa, a->dtype), NULL, NULL,
                   a->v.positions, a->v.classes, a);
 }
 
@@ -443,9 +428,8 @@ static rill_tensor *cross_entropy(rill_tape *t, const char *op,
                                   bool probs,
                                   const rill_cross_entropy_opts *o)
 {
-    const rill_cross_entropy_opts none = { 0 };
     rill_cross_entropy_args a;
-    o = o ? o : &none;
+    o = o ? o : &(rill_cross_entropy_opts){ 0 };
     if (!rill_cross_entropy_start(t, op, z, y, probs, o, &a))
         return NULL;
     if (z->op && z->op->flags & RILL_OP_IS_SOFTMAX)
@@ -463,7 +447,7 @@ static rill_tensor *cross_entropy(rill_tape *t, const char *op,
     a.logits = rows->data;
     a.probs = q ? q->data : NULL;
     a.grad = a.grad_out ? a.grad_out->data : NULL;
-    rill_cross_entropy_run(&a);
+    rill_cross_entropy_run(t, &a);
     rill_tensor *loss = rill_cross_entropy_loss(t, o, &a);
     return rill_record(t, &cross_entropy_op, loss, INPUTS(z, y),
                        rill_attrs(t, &a, sizeof a));

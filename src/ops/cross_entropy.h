@@ -20,7 +20,6 @@ typedef struct {
     bool each;                 /* reduction none */
     bool spread; /* mass on every class: then there are weights */
     rill_shape rows; /* the logits' shape, the classes last */
-    int isa;
     rill_dtype dtype;
 } rill_cross_entropy_args;
 
@@ -32,17 +31,17 @@ bool rill_cross_entropy_start(rill_tape *t, const char *op,
                               const rill_cross_entropy_opts *o,
                               rill_cross_entropy_args *a);
 /* The kernel, over a->v.positions of a->logits. */
-void rill_cross_entropy_run(const rill_cross_entropy_args *a);
+void rill_cross_entropy_run(rill_tape *t, const rill_cross_entropy_args *a);
 /* The losses reduced; hands out what the options ask for. Unrecorded. */
 rill_tensor *rill_cross_entropy_loss(rill_tape *t,
                                      const rill_cross_entropy_opts *o,
                                      const rill_cross_entropy_args *a);
-/* The gradient in the logits z, made of rill's ops; q: target, or probs. */
-const rill_tensor *rill_cross_entropy_dz(rill_tape *t,
-                                         const rill_cross_entropy_args *a,
-                                         const rill_tensor *z,
-                                         const rill_tensor *q,
-                                         const rill_tensor *gy);
+/* Where they are not NULL, the gradients in the logits z and in q, the target
+ * or probs, made of rill's ops. */
+void rill_cross_entropy_rule(rill_tape *t, const rill_cross_entropy_args *a,
+                             const rill_tensor *z, const rill_tensor *q,
+                             const rill_tensor *gy, const rill_tensor **dz,
+                             const rill_tensor **dq);
 
 #pragma GCC visibility pop
 

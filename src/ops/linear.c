@@ -12,7 +12,7 @@ static rill_shape linear_rows(const rill_tensor *x)
     return RILL_SHAPE(rows, width);
 }
 
-static RULE(linear_backward)
+RULE(rill_linear_backward)
 {
     const rill_tensor *x = rill_node_input(n, 0), *w = rill_node_input(n, 1);
     const rill_tensor *g = rill_reshape(t, gy, linear_rows(gy));
@@ -27,7 +27,8 @@ static RULE(linear_backward)
         gx[2] = rill_sum(t, g, &(rill_reduce_opts){ .dims = RILL_DIMS(0) });
 }
 
-OP(linear, "dx = dy W, dW = dy^T x, db = sum dy")
+OP_AS(linear, "dx = dy W, dW = dy^T x, db = sum dy", rill_linear_backward,
+      NULL)
 
 /* ` (layer "fc2")` when w is called fc2.weight; otherwise nothing */
 static const char *linear_layer(const rill_tensor *w, char text[128])

@@ -19,72 +19,64 @@ typedef struct {
     rill_tensor *grad[3]; /* of x, W and b, where the forward made them */
 } linear_cross_entropy_args;
 
-/* Room for the gradient in x, where it is wanted: zeros where it is added up
- * from the start, which is so for a bias, and where there are no rows. */
+/* Room for the gradient in x, where it is wanted. */
 static rill_tensor *linear_cross_entropy_room(rill_tape *t,
-                                              const rill_tensor *x, bool rows)
+                                              const rill_tensor *x)
 {
-    if (!x || !rill_wants(t, x))
-        return NULL;
-    return rows && x->shape.ndim > 1 ? rill_like(t, x)
-                                     : rill_zeros(t, x->dtype, x->shape);
+    return x && rill_wants(t, x) ? rill_zeros(t, x->dtype, x->shape) : NULL;
 }
 
-/* The gradients of x, W and b from dz [rows, C] of the rows from `from`. */
-static bool linear_cross_entropy_fold(rill_tape *t, const rill_tensor *x,
-                                      const rill_tensor *w, int64_t from,
-                                      const rill_tensor *dz,
+/* Adds to the gradients of in, x, W and b, from dz [rows, C] of the rows from
+ * `from`. */
+static void linear_cross_entropy_fold(rill_tape *t,
+                                      const rill_tensor *const *in,
+                                      int64_t from, const rill_tensor *dz,
                                       rill_tensor *const *grad)
 {
-    int64_t rows = dz->shape.dim[0], out = dz->shape.dim[1];
-    int64_t in = w->shape.dim[1];
-    size_t at = (size_t)(from * in) * rill_dtype_size(w->dtype);
-    rill_gemm_args dx = { .m = rows, .n = in, .k = out, .a = dz->data,
-                          .lda = out, .b = w->data, .ldb = in, .ldc = in };
-    rill_gemm_args dw = { .transpose_a = true, .m = out, .n = in, .k = rows,
-                          .a = dz->data, .lda = out, .ldb = in, .ldc = in,
-                          .add = from > 0 };
+    int64_t rows = rill_dim(dz, 0), out = rill_dim(dz, 1);
+    int64_t width = rill_dim(in[0], 1);
+    size_t at = (size_t)(from * width) * rill_dtype_size(dz->dtype);
+    rill_gemm_args dx = { .m = rows, .n = width, .k = out, .a = dz->data,
+                          .lda = out, .b = in[1]->data, .ldb = width,
+                          .ldc = width, .add = true };
+    rill_gemm_args dw = { .transpose_a = true, .m = out, .n = width, .k = rows,
+                          .a = dz->data, .lda = out,
+                          .b = (const char *)in[0]->data + at, .ldb = width,
+                          .ldc = width, .add = true };
     if (grad[0]) {
         dx.c = (char *)grad[0]->data + at;
-        if (!rill_gemm(t, "linear_cross_entropy", w->dtype, &dx))
-            return false;
+        rill_gemm(t, "linear_cross_entropy", dz->dtype, &dx);
     }
     if (grad[1]) {
-        dw.b = (const char *)x->data + at;
         dw.c = grad[1]->data;
-        if (!rill_gemm(t, "linear_cross_entropy", w->dtype, &dw))
-            return false;
+        rill_gemm(t, "linear_cross_entropy", dz->dtype, &dw);
     }
-    if (!grad[2])
-        return true;
-    rill_tensor *db = rill_sum(t, dz,
-                               &(rill_reduce_opts){ .dims = RILL_DIMS(0) });
+    rill_reduce_opts over = { .dims = RILL_DIMS(0) };
+    rill_tensor *db = grad[2] ? rill_sum(t, dz, &over) : NULL;
     if (db)
         rill_add_into(t, grad[2], db);
-    return db;
 }
 
 /* Every chunk: its losses, and where any of grad is not NULL its gradients,
- * for dloss = 1 or for gy's, one a row. */
-static bool linear_cross_entropy_run(rill_tape *t,
+ * for dloss = 1 or for gy's, one a row. in: x, W and b, or NULL. */
+static void linear_cross_entropy_run(rill_tape *t,
                                      const linear_cross_entropy_args *l,
-                                     const rill_tensor *x,
-                                     const rill_tensor *w,
-                                     const rill_tensor *b,
+                                     const rill_tensor *const *in,
                                      const rill_tensor *gy,
                                      rill_tensor *const *grad)
 {
-    int64_t n = (int64_t)l->loss.v.positions, out = w->shape.dim[0];
+    int64_t n = (int64_t)l->loss.v.positions, out = rill_dim(in[1], 0);
     int64_t most = n < l->chunk ? n : l->chunk;
-    size_t width = rill_dtype_size(w->dtype);
-    rill_tensor *z = rill_empty(t, w->dtype, RILL_SHAPE(most, out));
-    bool ok = z, was = rill_tape_record(t, false);
+    rill_tensor *z = rill_empty(t, in[0]->dtype, RILL_SHAPE(most, out));
+    bool was = rill_tape_record(t, false);
     bool wanted = grad[0] || grad[1] || grad[2];
-    for (int64_t from = 0; ok && from < n; from += most) {
+    for (int64_t from = 0; !t->failed && from < n; from += most) {
         rill_cross_entropy_args a = l->loss;
         int64_t rows = n - from < most ? n - from : most;
-        size_t at = (size_t)from * width;
-        rill_tensor *dz = rill_tensor_over(t, z->data, w->dtype,
+        size_t at = (size_t)from * rill_dtype_size(z->dtype);
+        const char *x = (const char *)in[0]->data +
+                        at * (size_t)rill_dim(in[0], 1);
+        rill_tensor *dz = rill_tensor_over(t, z->data, z->dtype,
                                            RILL_SHAPE(rows, out));
         a.v.positions = (size_t)rows;
         a.v.target += from;
@@ -92,54 +84,43 @@ static bool linear_cross_entropy_run(rill_tape *t,
         a.lse = a.lse ? (char *)a.lse + at : NULL;
         a.logits = z->data;
         a.grad = wanted ? z->data : NULL;
-        ok = dz && rill_linear_into(t, w, b,
-                                    (const char *)x->data +
-                                        at * (size_t)w->shape.dim[1],
-                                    rows, z->data);
-        if (!ok)
-            break;
         a.dloss = gy ? (const char *)gy->data + at : NULL;
-        rill_cross_entropy_run(&a);
-        ok = !wanted || linear_cross_entropy_fold(t, x, w, from, dz, grad);
+        if (!dz || !rill_linear_into(t, in[1], in[2], x, rows, z->data))
+            break;
+        rill_cross_entropy_run(t, &a);
+        if (wanted)
+            linear_cross_entropy_fold(t, in, from, dz, grad);
     }
     rill_tape_record(t, was);
-    return ok;
 }
 
 static RULE(linear_cross_entropy_backward)
 {
     const linear_cross_entropy_args *l = rill_node_attrs(n);
-    const rill_tensor *x = rill_node_input(n, 0), *w = rill_node_input(n, 1);
-    rill_tensor *z = rill_linear(t, x, w, rill_node_input(n, 2));
-    const rill_tensor *dz = rill_cross_entropy_dz(
-        t, &l->loss, z, rill_node_input(n, 3), gy);
-    if (rill_node_wants(n, 0))
-        gx[0] = rill_matmul(t, dz, w, NULL);
-    if (rill_node_wants(n, 1))
-        gx[1] = rill_matmul(t, dz, x,
-                            &(rill_matmul_opts){ .transpose_a = true });
-    if (rill_node_wants(n, 2))
-        gx[2] = rill_sum(t, dz, &(rill_reduce_opts){ .dims = RILL_DIMS(0) });
+    const rill_tensor *dz = NULL, *z = rill_linear(
+        t, rill_node_input(n, 0), rill_node_input(n, 1),
+        rill_node_input(n, 2));
+    rill_cross_entropy_rule(t, &l->loss, z, rill_node_input(n, 3), gy, &dz,
+                            NULL);
+    if (dz)
+        rill_linear_backward(t, n, dz, gx);
 }
 
 static RULE(linear_cross_entropy_fused)
 {
     const linear_cross_entropy_args *l = rill_node_attrs(n);
-    rill_tensor *grad[3] = { NULL };
+    const rill_tensor *in[3];
+    rill_tensor *grad[3];
+    bool each = l->loss.each, scaled = !each && rill_item(gy) != 1;
     for (int i = 0; i < 3; i++) {
-        const rill_tensor *in = rill_node_input(n, i);
-        if (!l->loss.each && l->grad[i])
-            grad[i] = rill_item(gy) == 1
-                          ? l->grad[i]
-                          : rill_scale(t, l->grad[i], rill_item(gy));
-        else if (l->loss.each)
-            grad[i] = linear_cross_entropy_room(t, in, l->loss.v.positions);
+        in[i] = rill_node_input(n, i);
+        grad[i] = each ? linear_cross_entropy_room(t, in[i])
+                  : scaled && l->grad[i]
+                      ? rill_scale(t, l->grad[i], rill_item(gy)) : l->grad[i];
         gx[i] = grad[i];
     }
-    if (l->loss.each)
-        linear_cross_entropy_run(t, l, rill_node_input(n, 0),
-                                 rill_node_input(n, 1), rill_node_input(n, 2),
-                                 gy, grad);
+    if (each)
+        linear_cross_entropy_run(t, l, in, gy, grad);
 }
 
 OP_AS(linear_cross_entropy, "dx = dz W, dW = dz^T x, db = sum dz",
@@ -158,9 +139,9 @@ rill_tensor *rill_linear_cross_entropy(
     const rill_linear_cross_entropy_opts *opts)
 {
     static const char op[] = "linear_cross_entropy";
-    const rill_linear_cross_entropy_opts none = { .chunk = 0 };
-    const rill_linear_cross_entropy_opts *o = opts ? opts : &none;
-    linear_cross_entropy_args l = { .chunk = o->chunk ? o->chunk : 256 };
+    opts = opts ? opts : &(rill_linear_cross_entropy_opts){ .chunk = 0 };
+    const rill_cross_entropy_opts *o = &opts->loss;
+    linear_cross_entropy_args l = { .chunk = opts->chunk ? opts->chunk : 256 };
     if (!rill_linear_usable(t, op, x, weight, bias))
         return NULL;
     if (x->shape.ndim != 2)
@@ -172,16 +153,16 @@ rill_tensor *rill_linear_cross_entropy(
     rill_tensor *z = rill_tensor_over(
         t, x->data, x->dtype,
         RILL_SHAPE(x->shape.dim[0], weight->shape.dim[0]));
-    if (!rill_cross_entropy_start(t, op, z, target, false, &o->loss, &l.loss))
+    if (!rill_cross_entropy_start(t, op, z, target, false, o, &l.loss))
         return NULL;
     const rill_tensor *in[] = { x, weight, bias };
     for (int i = 0; i < 3 && t->recording && !l.loss.each; i++)
-        l.grad[i] = linear_cross_entropy_room(t, in[i], l.loss.v.positions);
-    if (!linear_cross_entropy_run(t, &l, x, weight, bias, NULL, l.grad))
+        l.grad[i] = linear_cross_entropy_room(t, in[i]);
+    linear_cross_entropy_run(t, &l, in, NULL, l.grad);
+    if (t->failed)
         return NULL;
-    rill_tensor *loss = rill_cross_entropy_loss(t, &o->loss, &l.loss);
-    void *kept = rill_attrs(t, &l, sizeof l);
-    return kept ? rill_record(t, &linear_cross_entropy_op, loss,
-                              INPUTS(x, weight, bias, target), kept)
-                : NULL;
+    return rill_record(t, &linear_cross_entropy_op,
+                       rill_cross_entropy_loss(t, o, &l.loss),
+                       INPUTS(x, weight, bias, target),
+                       rill_attrs(t, &l, sizeof l));
 }

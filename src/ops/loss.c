@@ -27,25 +27,36 @@ rill_tensor *rill_reduce_loss(rill_tape *t, const char *op,
     return rill_fail(t, "%s: %d is not a reduction", op, (int)reduction);
 }
 
-bool rill_class_layout(rill_tape *t, const char *op, const char *name,
-                       const rill_tensor *scores, rill_class_view *v)
+bool rill_class_scores(rill_tape *t, const char *op, const char *name,
+                       const rill_tensor *scores, const rill_tensor *weight,
+                       const int32_t *ignore_index, rill_class_view *v)
 {
+    const rill_tensor *w = weight;
     const rill_shape *s = &scores->shape;
     if (s->ndim == 0)
         return rill_fail(t, "%s: %s have no dimension: [C] or [N, C, ...] is "
                          "wanted", op, name);
-    v->dim = s->ndim > 1;
-    v->classes = (size_t)s->dim[v->dim];
-    v->positions = v->inner = 1;
-    v->shape = RILL_SCALAR;
+    int dim = s->ndim > 1;
+    *v = (rill_class_view){
+        .dim = dim, .classes = (size_t)s->dim[dim], .positions = 1, .inner = 1,
+        .ignore_index = ignore_index ? *ignore_index : -100, .weight = w
+    };
     for (int d = 0; d < s->ndim; d++) {
-        if (d == v->dim)
+        if (d == dim)
             continue;
         v->shape.dim[v->shape.ndim++] = s->dim[d];
         v->positions *= (size_t)s->dim[d];
-        if (d > v->dim)
-            v->inner *= (size_t)s->dim[d];
+        v->inner *= d > dim ? (size_t)s->dim[d] : 1;
     }
+    if (!w)
+        return true;
+    if (!rill_usable_floats(t, op, name, scores, "weight", w))
+        return false;
+    if (w->shape.ndim != 1 || (size_t)w->numel != v->classes)
+        return rill_fail(t, "%s: weight is %s, one for each of %zu classes "
+                         "is wanted", op, RILL_TEXT(w), v->classes);
+    if (rill_wants(t, w))
+        return rill_fail(t, "%s: no gradient flows to weight: detach it", op);
     return true;
 }
 
@@ -77,22 +88,6 @@ bool rill_class_target(rill_tape *t, const char *op, const char *name,
                              op, (int)y, v->shape.ndim > 1 ? "element" : "row",
                              i, v->classes);
     }
-    return true;
-}
-
-bool rill_class_weight(rill_tape *t, const char *op, const char *name,
-                       const rill_tensor *scores, const rill_tensor *weight,
-                       rill_class_view *v)
-{
-    const rill_tensor *w = weight;
-    if (!rill_usable_floats(t, op, name, scores, "weight", w))
-        return false;
-    if (w->shape.ndim != 1 || (size_t)w->numel != v->classes)
-        return rill_fail(t, "%s: weight is %s, one for each of %zu classes "
-                         "is wanted", op, RILL_TEXT(w), v->classes);
-    if (rill_wants(t, w))
-        return rill_fail(t, "%s: no gradient flows to weight: detach it", op);
-    v->weight = w;
     return true;
 }
 

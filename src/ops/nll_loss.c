@@ -59,13 +59,8 @@ rill_tensor *rill_nll_loss(rill_tape *t, const rill_tensor *log_probs,
         return rill_fail(t, "%s: target is %s, class indices are int32", op,
                          rill_dtype_name(target->dtype));
     rill_class_view *v = rill_tape_alloc(t, sizeof *v);
-    if (!v)
-        return NULL;
-    *v = (rill_class_view){
-        .ignore_index = o->ignore_index ? *o->ignore_index : -100
-    };
-    if (!rill_class_layout(t, op, name, x, v) ||
-        (o->weight && !rill_class_weight(t, op, name, x, o->weight, v)) ||
+    if (!v ||
+        !rill_class_scores(t, op, name, x, o->weight, o->ignore_index, v) ||
         !rill_class_target(t, op, name, x, target, v))
         return NULL;
     rill_tensor *losses = nll_loss(t, x, target, v, v->shape);
