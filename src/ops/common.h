@@ -145,6 +145,7 @@ enum {
     RILL_OF_INDEX = 16   /* int32 for its result */
 };
 
+/* Sets v for a reduction over dims (none: all), as the kernel takes it. */
 bool rill_reduce(rill_tape *t, const char *op, const rill_tensor *x,
                  rill_dims dims, bool keepdim, int takes,
                  rill_reduction_view *v);
@@ -153,6 +154,7 @@ bool rill_reduce(rill_tape *t, const char *op, const rill_tensor *x,
 typedef void rill_row_kernel(void *y, const void *const *x, size_t from,
                              size_t to, size_t n, const void *attrs);
 typedef rill_row_kernel *const rill_row_table[2];
+/* In parts that depend on the rows' size alone. */
 void rill_run_rows(rill_row_kernel *kernel, void *y, const void *const *x,
                    size_t rows, size_t n, const void *attrs);
 rill_tensor *rill_reduce_op(rill_tape *t, const rill_op *op,
@@ -169,7 +171,7 @@ rill_tensor *rill_reduce_op(rill_tape *t, const rill_op *op,
         return rill_reduce_op(t, &name##_op, kernels##_kernels, x, opts,   \
                               takes);                                      \
     }
-double rill_sum_all(rill_tape *t, const rill_tensor *x);
+double rill_sum_all(rill_tape *t, const rill_tensor *x); /* in double */
 
 /* ---- matrices ----------------------------------------------------------- */
 
@@ -185,6 +187,7 @@ typedef struct {
     bool add; /* to c, else c is written and not read */
 } rill_gemm_args;
 
+/* False, with an error, where a size is beyond what cblas counts with. */
 bool rill_gemm(rill_tape *t, const char *op, rill_dtype dtype,
                const rill_gemm_args *g);
 
@@ -198,7 +201,20 @@ bool rill_linear_into(rill_tape *t, const rill_tensor *weight,
                       const rill_tensor *bias, const void *x, int64_t rows,
                       void *y);
 
-/* The data of x with its dims in another order, copied to y. */
+/* Copies n elements, of four or eight bytes, that lie `step` apart in x. */
+static inline void rill_copy_row(char *y, const char *x, int64_t n,
+                                 int64_t step, size_t width)
+{
+    if (step == 1)
+        memcpy(y, x, (size_t)n * width);
+    else if (width == 8)
+        for (int64_t i = 0; i < n; i++)
+            memcpy(y + 8 * i, x + 8 * i * step, 8);
+    else
+        for (int64_t i = 0; i < n; i++)
+            memcpy(y + 4 * i, x + 4 * i * step, 4);
+}
+/* Copies x to y, whose dimension d is dimension order[d] of x. */
 void rill_permute_copy(void *y, const rill_tensor *x, const int *order);
 /* Copies between part and what it is of whole: [start, ...) along dim. */
 void rill_slice_copy(const rill_tensor *whole, const rill_tensor *part,
@@ -237,9 +253,46 @@ bool rill_class_target(rill_tape *t, const char *op, const char *name,
 /* The sum of the weights of the targets that are not ignored. */
 double rill_class_total(const rill_class_view *v);
 
+/* What cross_entropy's kernels are given, and its nodes keep. Logits,
+ * probabilities and gradient as rows: the classes last. */
+typedef struct {
+    rill_class_view v; /* positions, classes, targets, weights */
+    const void *logits, *probs; /* probs: NULL with class indices */
+    const void *dloss; /* one, or where `each` one a position; NULL: 1 */
+    double label_smoothing, z_loss, denominator;
+    double scale; /* of a position's gradient, for dloss = 1 */
+    rill_tensor *losses_out, *lse_out, *grad_out; /* of all positions */
+    void *losses, *lse, *grad; /* lse and grad: NULL where not wanted; grad
+                                  may be the logits' own memory */
+    bool each;                 /* reduction none */
+    bool spread; /* mass on every class: then there are weights */
+    rill_shape rows; /* the logits' shape, the classes last */
+    rill_dtype dtype;
+} rill_cross_entropy_args;
+
+/* Checks what an op was given, of the logits only dtype and shape; then takes
+ * over the options and makes room for the losses. */
+bool rill_cross_entropy_start(rill_tape *t, const char *op,
+                              const rill_tensor *logits,
+                              const rill_tensor *target, bool probs,
+                              const rill_cross_entropy_opts *o,
+                              rill_cross_entropy_args *a);
+/* The kernel, over a->v.positions of a->logits. */
+void rill_cross_entropy_run(rill_tape *t, const rill_cross_entropy_args *a);
+/* The losses reduced; hands out what the options ask for. Unrecorded. */
+rill_tensor *rill_cross_entropy_loss(rill_tape *t,
+                                     const rill_cross_entropy_opts *o,
+                                     const rill_cross_entropy_args *a);
+/* Where they are not NULL, the gradients in the logits z and in q, the target
+ * or probs, made of rill's ops. */
+void rill_cross_entropy_rule(rill_tape *t, const rill_cross_entropy_args *a,
+                             const rill_tensor *z, const rill_tensor *q,
+                             const rill_tensor *gy, const rill_tensor **dz,
+                             const rill_tensor **dq);
+
 #pragma GCC visibility pop
 
-#if defined MAPS || defined KERNEL_FILE /* else a type comes first */
+#if defined MAPS || defined KERNEL_FILE
 #include "../tensor/each_kernel.h"
 #endif
 

@@ -16,16 +16,13 @@
  * for dloss = 1 behind while a row is still in cache; a loss at the root
  * hands that buffer on as it is. An ignored position's gradient is exactly
  * 0: it is selected away, never multiplied by 0. */
-#ifndef REAL
-#include "cross_entropy.h"
-
-enum { FEW = 32, BLOCK = 64 }; /* classes, and positions of a block */
-
 #define KERNEL_FILE "../ops/cross_entropy.c"
-#include "../tensor/each_kernel.h"
-#endif
+#include "common.h"
 
 #ifdef REAL
+#define FEW 32   /* classes, at most, of a block */
+#define BLOCK 64 /* its positions */
+
 /* Position i. */
 static void FN(cross_entropy_row)(const rill_cross_entropy_args *a, size_t i)
 {

@@ -5,15 +5,17 @@
  * the tape's seed, its step, how many ops ran before in the step, and the
  * element's index: recomputing a step drops the same, on every machine and in
  * either dtype. */
-#ifdef REAL
+#define KERNEL_FILE "../ops/dropout.c"
+#include "common.h"
 
+#ifdef REAL
 /* Element i draws number i of the stream `key` of rng.c. */
-static void FN(dropout)(const dropout_args *a, const void *in, void *factors,
+static void FN(dropout)(double p, uint64_t key, const void *in, void *factors,
                         void *out, size_t n)
 {
-    const REAL *x = in, keep = (REAL)(1 / (1 - a->p));
+    const REAL *x = in, keep = (REAL)(1 / (1 - p));
     REAL *mask = factors, *y = out;
-    uint64_t limit = (uint64_t)(a->p * 0x1p53), key = a->key;
+    uint64_t limit = (uint64_t)(p * 0x1p53);
     SIMD for (size_t i = 0; i < n; i++) {
         uint64_t z = key + (i + 1) * 0x9e3779b97f4a7c15u;
         z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
@@ -26,16 +28,6 @@ static void FN(dropout)(const dropout_args *a, const void *in, void *factors,
 }
 
 #else
-#include "common.h"
-
-typedef struct {
-    double p;
-    uint64_t key;
-} dropout_args;
-
-#define KERNEL_FILE "../ops/dropout.c"
-#include "../tensor/each_kernel.h"
-
 KERNELS(dropout)
 
 DX(dropout, rill_mul(t, gy, rill_node_attrs(n)))
@@ -56,12 +48,11 @@ rill_tensor *rill_dropout(rill_tape *t, const rill_tensor *x, double p)
         return (rill_tensor *)(uintptr_t)x;
     rill_rng step = { t->opts.seed, t->step };
     rill_rng op = { rill_rng_next(&step), t->ops };
-    dropout_args a = { p, rill_rng_next(&op) };
     rill_tensor *mask = rill_like(t, x), *y = rill_like(t, x);
     if (!mask || !y)
         return NULL;
-    KERNEL(dropout, t->isa, x->dtype)(&a, x->data, mask->data, y->data,
-                                      (size_t)x->numel);
+    KERNEL(dropout, t->isa, x->dtype)(p, rill_rng_next(&op), x->data,
+                                      mask->data, y->data, (size_t)x->numel);
     return rill_record(t, &dropout_op, y, INPUTS(x), mask);
 }
 

@@ -5,8 +5,59 @@
  * single-threaded (a setting of the whole process): a product is cut into
  * parts by its shape alone, and the team shares them, so that the number of
  * threads changes no bit. */
+#define KERNEL_FILE "../ops/gemm.c"
+#include "common.h"
+
 #ifdef REAL
-#include "kernel_vector.h"
+/* Vectors by name, as the compiler does not vectorise these kernels by
+ * itself: LANES elements of REAL fill a register of the instance. */
+#ifndef RILL_SHUFFLE
+#define LANES_float_16 4
+#define LANES_double_16 2
+#define LANES_float_32 8
+#define LANES_double_32 4
+#define LANES_float_64 16
+#define LANES_double_64 8
+#define LANES RILL_PASTE(LANES, REAL, VECTOR_BYTES)
+
+/* the elements of two vectors at even, and at odd places */
+#define RILL_EVEN_2 0, 2
+#define RILL_ODD_2 1, 3
+#define RILL_EVEN_4 0, 2, 4, 6
+#define RILL_ODD_4 1, 3, 5, 7
+#define RILL_EVEN_8 RILL_EVEN_4, 8, 10, 12, 14
+#define RILL_ODD_8 RILL_ODD_4, 9, 11, 13, 15
+#define RILL_EVEN_16 RILL_EVEN_8, 16, 18, 20, 22, 24, 26, 28, 30
+#define RILL_ODD_16 RILL_ODD_8, 17, 19, 21, 23, 25, 27, 29, 31
+#define RILL_PICK(kind, n) RILL_PICK_(kind, n)
+#define RILL_PICK_(kind, n) RILL_##kind##_##n
+#define RILL_SHUFFLE(a, b, kind) \
+    __builtin_shufflevector(a, b, RILL_PICK(kind, LANES))
+#endif
+
+/* Loads and stores need an element's alignment, no more. */
+typedef REAL FN(vector) __attribute__((vector_size(VECTOR_BYTES),
+                                       aligned(sizeof(REAL)), may_alias));
+
+/* Turns a square: vector i, a row of LANES elements, becomes column i. Taking
+ * the even and odd places of neighbours apart rotates an element's address
+ * (vector, place) by one bit: as often as LANES has bits. */
+__attribute__((always_inline, unused)) static inline void
+FN(rows_to_columns)(FN(vector) *r)
+{
+    FN(vector) to[LANES];
+#pragma GCC unroll 4
+    for (int stage = 1; stage < LANES; stage *= 2) {
+#pragma GCC unroll 8
+        for (int i = 0; i < LANES / 2; i++) {
+            to[i] = RILL_SHUFFLE(r[2 * i], r[2 * i + 1], EVEN);
+            to[i + LANES / 2] = RILL_SHUFFLE(r[2 * i], r[2 * i + 1], ODD);
+        }
+#pragma GCC unroll 16
+        for (int i = 0; i < LANES; i++)
+            r[i] = to[i];
+    }
+}
 
 enum {
     FN(ROWS) = VECTOR_BYTES == 64 ? 8 : 4, /* of a tile: 2 vectors wide */
@@ -99,14 +150,9 @@ static void FN(gemm_small)(const rill_gemm_args *g)
 }
 
 #else
-#include "common.h"
-
 #include <cblas.h>
 #include <limits.h>
 #include <pthread.h>
-
-#define KERNEL_FILE "../ops/gemm.c"
-#include "../tensor/each_kernel.h"
 
 KERNELS(gemm_small)
 
@@ -171,8 +217,6 @@ static void gemm_part(void *context, int64_t part)
         gemm_blas(&g, job->dtype);
 }
 
-/* c = a b as g describes it. False with an error
- * where a size is beyond what cblas counts with. */
 bool rill_gemm(rill_tape *t, const char *op, rill_dtype dtype,
                const rill_gemm_args *g)
 {

@@ -11,7 +11,7 @@
  * is made twice; backward scales what it finds. Only without a reduction,
  * where each row has a dloss of its own, backward goes over the chunks again.
  * A recorded sweep (second derivatives) makes the logits whole. */
-#include "cross_entropy.h"
+#include "common.h"
 
 typedef struct {
     rill_cross_entropy_args loss;

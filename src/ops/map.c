@@ -71,17 +71,6 @@ static void map_find_run(map_loop *l)
     }
 }
 
-/* Fills a buffer with one element, of four or eight bytes. */
-static void map_spread(void *buffer, const void *x, size_t width, size_t n)
-{
-    if (width == 8)
-        for (size_t i = 0; i < n; i++)
-            memcpy((char *)buffer + 8 * i, x, 8);
-    else
-        for (size_t i = 0; i < n; i++)
-            memcpy((char *)buffer + 4 * i, x, 4);
-}
-
 /* RILL_PART elements of the output, in pieces that do not leave a run. */
 static void map_part(void *context, int64_t part)
 {
@@ -89,7 +78,7 @@ static void map_part(void *context, int64_t part)
     const void *spread[RILL_MAP_MAX_INPUTS] = { NULL };
     const map_loop *l = context;
     const rill_tensor *y = l->y;
-    size_t most = l->run < CHUNK ? (size_t)l->run : CHUNK;
+    int64_t most = l->run < CHUNK ? l->run : CHUNK;
     int64_t at = part * RILL_PART, end = at + RILL_PART, n;
     end = end < y->numel ? end : y->numel;
     for (; at < end; at += n) {
@@ -106,7 +95,7 @@ static void map_part(void *context, int64_t part)
             if (!l->still[i])
                 continue;
             if (in[i] != spread[i])
-                map_spread(still[i], in[i], width, most);
+                rill_copy_row(still[i], in[i], most, 0, width);
             spread[i] = in[i];
             in[i] = still[i];
         }

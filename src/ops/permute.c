@@ -3,21 +3,6 @@
  * dx = dy with its dimensions put back. */
 #include "common.h"
 
-/* n elements that lie `step` apart in x, of four or eight bytes. */
-static void permute_row(char *y, const char *x, int64_t n, int64_t step,
-                        size_t width)
-{
-    if (step == 1)
-        memcpy(y, x, (size_t)n * width);
-    else if (width == 8)
-        for (int64_t i = 0; i < n; i++)
-            memcpy(y + 8 * i, x + 8 * i * step, 8);
-    else
-        for (int64_t i = 0; i < n; i++)
-            memcpy(y + 4 * i, x + 4 * i * step, 4);
-}
-
-/* Copies x to y, whose dimension d is dimension order[d] of x. */
 void rill_permute_copy(void *y, const rill_tensor *x, const int *order)
 {
     int last = x->shape.ndim - 1;
@@ -34,9 +19,9 @@ void rill_permute_copy(void *y, const rill_tensor *x, const int *order)
             from += rest % size * stride[order[d]];
             rest /= size;
         }
-        permute_row((char *)y + (size_t)i * width,
-                    (const char *)x->data + (size_t)from * width, row, step,
-                    width);
+        rill_copy_row((char *)y + (size_t)i * width,
+                      (const char *)x->data + (size_t)from * width, row, step,
+                      width);
     }
 }
 

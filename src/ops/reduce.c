@@ -6,9 +6,6 @@
  * copied once with them at the end. */
 #include "common.h"
 
-/* Fills in v for a reduction of x over dims (none given: over all), as the
- * kernel takes it. False with an error for a dim that is out of range or
- * given twice, or when memory ran out. */
 bool rill_reduce(rill_tape *t, const char *op, const rill_tensor *x,
                  rill_dims dims, bool keepdim, int takes,
                  rill_reduction_view *v)
@@ -71,7 +68,6 @@ static void reduce_part(void *context, int64_t part)
     r->kernel(r->y, r->x, from, to < r->rows ? to : r->rows, r->n, r->attrs);
 }
 
-/* Runs a kernel over all rows, in parts that depend on their size alone. */
 void rill_run_rows(rill_row_kernel *kernel, void *y, const void *const *x,
                    size_t rows, size_t n, const void *attrs)
 {

@@ -54,7 +54,6 @@ static void FN(sum)(void *out, const void *const *in, size_t from, size_t to,
 KERNELS(sum)
 KERNELS(sum_all)
 
-/* Every element of x, added up in double. */
 double rill_sum_all(rill_tape *t, const rill_tensor *x)
 {
     double sum;
