@@ -257,15 +257,14 @@ double rill_class_total(const rill_class_view *v);
  * probabilities and gradient as rows: the classes last. */
 typedef struct {
     rill_class_view v; /* positions, classes, targets, weights */
-    const void *logits, *probs; /* probs: NULL with class indices */
-    const void *dloss; /* one, or where `each` one a position; NULL: 1 */
+    const rill_tensor *logits, *probs; /* probs: NULL with class indices */
+    const rill_tensor *dloss; /* one, or one a position if each; NULL: 1 */
     double label_smoothing, z_loss, denominator;
     double scale; /* of a position's gradient, for dloss = 1 */
-    rill_tensor *losses_out, *lse_out, *grad_out; /* of all positions */
-    void *losses, *lse, *grad; /* lse and grad: NULL where not wanted; grad
-                                  may be the logits' own memory */
-    bool each;                 /* reduction none */
-    bool spread; /* mass on every class: then there are weights */
+    rill_tensor *losses, *lse, *grad; /* lse and grad: NULL where not wanted;
+                                         grad may be the logits */
+    bool each;       /* reduction none */
+    bool spread;     /* mass on every class: then there are weights */
     rill_shape rows; /* the logits' shape, the classes last */
     rill_dtype dtype;
 } rill_cross_entropy_args;

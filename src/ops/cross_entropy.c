@@ -27,10 +27,11 @@
 static void FN(cross_entropy_row)(const rill_cross_entropy_args *a, size_t i)
 {
     size_t n = a->v.classes;
-    const REAL *z = (const REAL *)a->logits + i * n, *dloss = a->dloss;
+    const REAL *z = (const REAL *)a->logits->data + i * n;
+    const REAL *dloss = a->dloss ? a->dloss->data : NULL;
     const REAL *w = a->v.weight ? a->v.weight->data : NULL;
-    const REAL *q = a->probs ? (const REAL *)a->probs + i * n : w;
-    REAL *g = a->grad ? (REAL *)a->grad + i * n : NULL; /* it may be z */
+    const REAL *q = a->probs ? (const REAL *)a->probs->data + i * n : w;
+    REAL *g = a->grad ? (REAL *)a->grad->data + i * n : NULL; /* may be z */
     REAL keep = (REAL)(1 - a->label_smoothing), z_loss = (REAL)a->z_loss;
     REAL even = a->spread ? (REAL)(a->label_smoothing / (double)n) : 0;
     REAL share = a->probs ? keep : 0; /* of q, which has to be something */
@@ -51,9 +52,9 @@ static void FN(cross_entropy_row)(const rill_cross_entropy_args *a, size_t i)
     }
     REAL sum = FN(math_exp_row)(z, max, g, n);
     REAL log_sum = FN(math_log)(sum), lse = log_sum + max;
-    ((REAL *)a->losses)[i] = mass * log_sum + far + z_loss * lse * lse;
+    ((REAL *)a->losses->data)[i] = mass * log_sum + far + z_loss * lse * lse;
     if (a->lse)
-        ((REAL *)a->lse)[i] = lse;
+        ((REAL *)a->lse->data)[i] = lse;
     if (z_loss != 0) /* else the gradient need not wait for the logarithm */
         mass += 2 * z_loss * lse;
     REAL f = scale * mass / sum;
@@ -134,10 +135,11 @@ static void FN(cross_entropy_block)(const rill_cross_entropy_args *a,
     __attribute__((aligned(64))) REAL e[(2 * FEW + 1) * BLOCK], loss[BLOCK],
         lse[BLOCK], k[BLOCK];
     REAL *spare = e + (n + 1) * BLOCK; /* near: never 4096 bytes from e */
-    REAL *losses = (REAL *)a->losses + i;
-    REAL *g = a->grad ? (REAL *)a->grad + i * n : NULL;
-    const REAL *w = a->v.weight ? a->v.weight->data : NULL, *d = a->dloss;
-    const REAL *z = (const REAL *)a->logits + i * n;
+    REAL *losses = (REAL *)a->losses->data + i;
+    REAL *g = a->grad ? (REAL *)a->grad->data + i * n : NULL;
+    const REAL *w = a->v.weight ? a->v.weight->data : NULL;
+    const REAL *d = a->dloss ? a->dloss->data : NULL;
+    const REAL *z = (const REAL *)a->logits->data + i * n;
     const int32_t *target = a->v.target + i;
     __attribute__((aligned(64))) int32_t y[BLOCK], last[BLOCK] = { 0 };
     if (m < BLOCK) { /* there is no more to read, nor room to write */
@@ -166,7 +168,7 @@ static void FN(cross_entropy_block)(const rill_cross_entropy_args *a,
         memcpy(losses, spare, m * sizeof *loss);
     if (a->lse) {
         FN(zip)(lse, spare, 1, false);
-        memcpy((REAL *)a->lse + i, spare, m * sizeof *lse);
+        memcpy((REAL *)a->lse->data + i, spare, m * sizeof *lse);
     }
     if (!g)
         return;
@@ -191,11 +193,11 @@ static void FN(cross_entropy)(void *out, const void *const *in, size_t i,
             FN(cross_entropy_row)(a, i);
             continue;
         }
-        ((REAL *)a->losses)[i] = 0;
+        ((REAL *)a->losses->data)[i] = 0;
         if (a->lse)
-            ((REAL *)a->lse)[i] = 0;
+            ((REAL *)a->lse->data)[i] = 0;
         if (a->grad)
-            memset((REAL *)a->grad + i * n, 0, n * sizeof(REAL));
+            memset((REAL *)a->grad->data + i * n, 0, n * sizeof(REAL));
     }
 }
 
@@ -286,15 +288,14 @@ static RULE(cross_entropy_fused)
 {
     rill_cross_entropy_args a = *(const rill_cross_entropy_args *)
                                     rill_node_attrs(n);
-    rill_tensor *g = a.grad_out;
+    rill_tensor *g = a.grad;
     if (rill_node_wants(n, 1)) {
         cross_entropy_backward(t, n, gy, gx);
         return;
     }
     if (a.each || !isfinite(rill_item(gy))) {
-        g = rill_empty(t, a.dtype, a.rows);
-        a.grad = g ? g->data : NULL;
-        a.dloss = gy->data;
+        a.grad = g = rill_empty(t, a.dtype, a.rows);
+        a.dloss = gy;
         rill_cross_entropy_run(t, &a);
     } else if (rill_item(gy) != 1)
         g = rill_scale(t, g, rill_item(gy));
@@ -386,13 +387,9 @@ bool rill_cross_entropy_start(rill_tape *t, const char *op,
     if (a->spread && !a->v.weight)
         a->v.weight = rill_full(t, 1, a->dtype,
                                 RILL_SHAPE((int64_t)a->v.classes));
-    a->losses_out = rill_empty(t, a->dtype, a->v.shape);
-    a->lse_out = o->lse ? rill_empty(t, a->dtype, a->v.shape) : NULL;
-    if (t->failed)
-        return false;
-    a->losses = a->losses_out->data;
-    a->lse = a->lse_out ? a->lse_out->data : NULL;
-    return true;
+    a->losses = rill_empty(t, a->dtype, a->v.shape);
+    a->lse = o->lse ? rill_empty(t, a->dtype, a->v.shape) : NULL;
+    return !t->failed;
 }
 
 void rill_cross_entropy_run(rill_tape *t, const rill_cross_entropy_args *a)
@@ -406,14 +403,14 @@ rill_tensor *rill_cross_entropy_loss(rill_tape *t,
                                      const rill_cross_entropy_args *a)
 {
     if (o->losses)
-        *o->losses = a->losses_out;
+        *o->losses = a->losses;
     if (o->lse)
-        *o->lse = a->lse_out;
+        *o->lse = a->lse;
     if (o->denominator_used)
         *o->denominator_used = a->denominator;
     if (a->each) /* what is handed out on the side is not recorded */
-        return rill_tensor_over(t, a->losses_out->data, a->dtype, a->v.shape);
-    double sum = rill_sum_all(t, a->losses_out) / a->denominator;
+        return rill_tensor_over(t, a->losses->data, a->dtype, a->v.shape);
+    double sum = rill_sum_all(t, a->losses) / a->denominator;
     /* PyTorch: smoothing alone, over no weight at all, is NaN too */
     if (!a->probs && a->label_smoothing > 0 && a->denominator == 0)
         sum = NAN;
@@ -434,16 +431,13 @@ static rill_tensor *cross_entropy(rill_tape *t, const char *op,
                      "log_softmax itself: give it the logits", op,
                   z->op->name);
     bool was = rill_tape_record(t, false);
-    const rill_tensor *rows = cross_entropy_turn(t, &a, z, false);
-    const rill_tensor *q = probs ? cross_entropy_turn(t, &a, y, false) : NULL;
+    a.logits = cross_entropy_turn(t, &a, z, false);
+    a.probs = probs ? cross_entropy_turn(t, &a, y, false) : NULL;
     rill_tape_record(t, was);
     if (was && !a.each && rill_wants(t, z))
-        a.grad_out = rill_like(t, rows);
+        a.grad = rill_like(t, a.logits);
     if (t->failed)
         return NULL;
-    a.logits = rows->data;
-    a.probs = q ? q->data : NULL;
-    a.grad = a.grad_out ? a.grad_out->data : NULL;
     rill_cross_entropy_run(t, &a);
     rill_tensor *loss = rill_cross_entropy_loss(t, o, &a);
     return rill_record(t, &cross_entropy_op, loss, INPUTS(z, y),

@@ -26,35 +26,31 @@ static rill_tensor *linear_cross_entropy_room(rill_tape *t,
     return x && rill_wants(t, x) ? rill_zeros(t, x->dtype, x->shape) : NULL;
 }
 
-/* Adds to the gradients of in, x, W and b, from dz [rows, C] of the rows from
- * `from`. */
-static void linear_cross_entropy_fold(rill_tape *t,
-                                      const rill_tensor *const *in,
-                                      int64_t from, const rill_tensor *dz,
-                                      rill_tensor *const *grad)
+/* Makes *part n rows of x, [N] or [N, ...]. */
+static rill_tensor *chunk_rows(rill_tensor *part, const rill_tensor *x,
+                               int64_t from, int64_t n)
 {
-    int64_t rows = rill_dim(dz, 0), out = rill_dim(dz, 1);
-    int64_t width = rill_dim(in[0], 1);
-    size_t at = (size_t)(from * width) * rill_dtype_size(dz->dtype);
-    rill_gemm_args dx = { .m = rows, .n = width, .k = out, .a = dz->data,
-                          .lda = out, .b = in[1]->data, .ldb = width,
-                          .ldc = width, .add = true };
-    rill_gemm_args dw = { .transpose_a = true, .m = out, .n = width, .k = rows,
-                          .a = dz->data, .lda = out,
-                          .b = (const char *)in[0]->data + at, .ldb = width,
-                          .ldc = width, .add = true };
-    if (grad[0]) {
-        dx.c = (char *)grad[0]->data + at;
-        rill_gemm(t, "linear_cross_entropy", dz->dtype, &dx);
-    }
-    if (grad[1]) {
-        dw.c = grad[1]->data;
-        rill_gemm(t, "linear_cross_entropy", dz->dtype, &dw);
-    }
-    rill_reduce_opts over = { .dims = RILL_DIMS(0) };
-    rill_tensor *db = grad[2] ? rill_sum(t, dz, &over) : NULL;
-    if (db)
-        rill_add_into(t, grad[2], db);
+    if (!x)
+        return NULL;
+    int64_t row = x->numel / x->shape.dim[0];
+    *part = *x;
+    part->data = (char *)x->data +
+                 (size_t)(from * row) * rill_dtype_size(x->dtype);
+    part->numel = n * row;
+    part->shape.dim[0] = n;
+    return part;
+}
+
+/* c += a b, or a^T b. */
+static void chunk_add(rill_tape *t, const rill_tensor *a, bool transpose_a,
+                      const rill_tensor *b, rill_tensor *c)
+{
+    int64_t k = b->shape.dim[0], n = b->shape.dim[1];
+    rill_gemm_args g = { .transpose_a = transpose_a, .m = c->shape.dim[0],
+                         .n = n, .k = k, .a = a->data, .lda = a->shape.dim[1],
+                         .b = b->data, .ldb = n, .c = c->data, .ldc = n,
+                         .add = true };
+    rill_gemm(t, "linear_cross_entropy", c->dtype, &g);
 }
 
 /* Every chunk: its losses, and where any of grad is not NULL its gradients,
@@ -65,31 +61,36 @@ static void linear_cross_entropy_run(rill_tape *t,
                                      const rill_tensor *gy,
                                      rill_tensor *const *grad)
 {
-    int64_t n = (int64_t)l->loss.v.positions, out = rill_dim(in[1], 0);
+    int64_t n = (int64_t)l->loss.v.positions;
     int64_t most = n < l->chunk ? n : l->chunk;
-    rill_tensor *z = rill_empty(t, in[0]->dtype, RILL_SHAPE(most, out));
+    rill_tensor *all = rill_empty(t, l->loss.dtype,
+                                  RILL_SHAPE(most, rill_dim(in[1], 0)));
     bool was = rill_tape_record(t, false);
-    bool wanted = grad[0] || grad[1] || grad[2];
+    rill_reduce_opts over = { .dims = RILL_DIMS(0) };
     for (int64_t from = 0; !t->failed && from < n; from += most) {
         rill_cross_entropy_args a = l->loss;
+        rill_tensor part[6];
         int64_t rows = n - from < most ? n - from : most;
-        size_t at = (size_t)from * rill_dtype_size(z->dtype);
-        const char *x = (const char *)in[0]->data +
-                        at * (size_t)rill_dim(in[0], 1);
-        rill_tensor *dz = rill_tensor_over(t, z->data, z->dtype,
-                                           RILL_SHAPE(rows, out));
+        rill_tensor *z = chunk_rows(&part[0], all, 0, rows);
+        rill_tensor *x = chunk_rows(&part[1], in[0], from, rows);
+        rill_tensor *dx = chunk_rows(&part[2], grad[0], from, rows);
+        a.losses = chunk_rows(&part[3], a.losses, from, rows);
+        a.lse = chunk_rows(&part[4], a.lse, from, rows);
+        a.dloss = chunk_rows(&part[5], gy, from, rows);
         a.v.positions = (size_t)rows;
         a.v.target += from;
-        a.losses = (char *)a.losses + at;
-        a.lse = a.lse ? (char *)a.lse + at : NULL;
-        a.logits = z->data;
-        a.grad = wanted ? z->data : NULL;
-        a.dloss = gy ? (const char *)gy->data + at : NULL;
-        if (!dz || !rill_linear_into(t, in[1], in[2], x, rows, z->data))
+        a.logits = z;
+        a.grad = grad[0] || grad[1] || grad[2] ? z : NULL;
+        if (!rill_linear_into(t, in[1], in[2], x->data, rows, z->data))
             break;
         rill_cross_entropy_run(t, &a);
-        if (wanted)
-            linear_cross_entropy_fold(t, in, from, dz, grad);
+        if (dx)
+            chunk_add(t, z, false, in[1], dx);
+        if (grad[1])
+            chunk_add(t, z, true, x, grad[1]);
+        rill_tensor *db = grad[2] ? rill_sum(t, z, &over) : NULL;
+        if (db)
+            rill_add_into(t, grad[2], db);
     }
     rill_tape_record(t, was);
 }

@@ -279,16 +279,12 @@ rill_tensor *rill_huber_loss(rill_tape *t, const rill_tensor *x,
 
 /* ---- not differentiable ------------------------------------------------- */
 
-rill_tensor *rill_gt(rill_tape *t, const rill_tensor *a,
-                     const rill_tensor *b); /* int32: a > b */
-rill_tensor *rill_ge(rill_tape *t, const rill_tensor *a,
-                     const rill_tensor *b); /* int32: a >= b */
-rill_tensor *rill_lt(rill_tape *t, const rill_tensor *a,
-                     const rill_tensor *b); /* int32: a < b */
-rill_tensor *rill_le(rill_tape *t, const rill_tensor *a,
-                     const rill_tensor *b); /* int32: a <= b */
-rill_tensor *rill_eq(rill_tape *t, const rill_tensor *a,
-                     const rill_tensor *b); /* int32: a == b */
+/* int32 masks: a > b, a >= b, a < b, a <= b and a == b. */
+rill_tensor *rill_gt(rill_tape *t, const rill_tensor *a, const rill_tensor *b);
+rill_tensor *rill_ge(rill_tape *t, const rill_tensor *a, const rill_tensor *b);
+rill_tensor *rill_lt(rill_tape *t, const rill_tensor *a, const rill_tensor *b);
+rill_tensor *rill_le(rill_tape *t, const rill_tensor *a, const rill_tensor *b);
+rill_tensor *rill_eq(rill_tape *t, const rill_tensor *a, const rill_tensor *b);
 rill_tensor *rill_argmax(rill_tape *t, const rill_tensor *x,
                          const rill_reduce_opts *opts); /* the first; int32 */
 rill_tensor *rill_one_hot(rill_tape *t, const rill_tensor *labels,
