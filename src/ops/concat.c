@@ -37,8 +37,7 @@ static bool concat_shape(rill_tape *t, const rill_tensor **x, int n, int dim,
                              RILL_TEXT(x[i]), dim);
         if (__builtin_add_overflow(shape->dim[dim], x[i]->shape.dim[dim],
                                    &shape->dim[dim]))
-            return rill_fail(t, "concat: dimension %d becomes too large",
-                             dim);
+            return rill_fail(t, "concat: dimension %d becomes too large", dim);
     }
     return true;
 }

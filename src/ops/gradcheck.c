@@ -71,12 +71,6 @@ static rill_tensor *check_second(check *c, int arg, int64_t at, double h)
 
 typedef rill_tensor *check_loss(check *c, int arg, int64_t at, double h);
 
-typedef struct {
-    double beyond, analytic, numeric;
-    int arg;
-    int64_t at;
-} check_worst;
-
 /* The gradients of loss, copied out to the caller's tape, as every evaluation
  * resets the work tape; 0 where loss does not depend on a leaf. */
 static bool check_differentiate(check *c, check_loss *loss, int n_args,
@@ -101,8 +95,8 @@ static bool check_differentiate(check *c, check_loss *loss, int n_args,
 static bool check_run(check *c, check_loss *loss, int n_args,
                       bool create_graph, const char *what)
 {
-    check_worst worst = { 0 };
-    double h = c->o.step;
+    double h = c->o.step, most = 0;
+    char worst[128] = "";
     rill_tensor **g = rill_tape_alloc(c->t, (size_t)n_args * sizeof *g);
     bool ok = g && check_differentiate(c, loss, n_args, create_graph, g);
     for (int arg = 0; ok && arg < n_args; arg++)
@@ -114,16 +108,16 @@ static bool check_run(check *c, check_loss *loss, int n_args,
                             c->o.rtol * fmax(fabs(a), fabs(b));
             if (isnan(beyond)) /* NaN or infinity: fine where both agree */
                 beyond = a == b ? 0 : INFINITY;
-            if (beyond > worst.beyond)
-                worst = (check_worst){ beyond, a, b, arg, i };
+            if (beyond <= most)
+                continue;
+            most = beyond;
+            snprintf(worst, sizeof worst, "argument %d at %" PRId64 " is "
+                     "%.10g, central differences say %.10g", arg, i, a, b);
         }
     if (c->work->failed)
         return rill_fail(c->t, "gradcheck: %s", c->work->error);
-    if (worst.beyond > 0)
-        return rill_fail(c->t, "gradcheck: %s: %s in argument %d at %" PRId64
-                         " is %.10g, central differences say %.10g", c->op,
-                         what, worst.arg, worst.at, worst.analytic,
-                         worst.numeric);
+    if (most > 0)
+        return rill_fail(c->t, "gradcheck: %s: %s in %s", c->op, what, worst);
     return ok;
 }
 
@@ -161,10 +155,9 @@ bool rill_gradcheck(rill_tape *t, rill_function *f,
         return rill_fail(t, "out of memory: gradcheck's tape");
     c.work->training = t->training;
     bool ok = check_run(&c, check_first, n, false, "the gradient") &&
-              check_run(&c, check_first, n, true, "the recorded gradient");
-    if (ok && c.o.second_order)
-        ok = check_run(&c, check_second, n + 1, false,
-                       "the second derivative");
+              check_run(&c, check_first, n, true, "the recorded gradient") &&
+              (!c.o.second_order || check_run(&c, check_second, n + 1, false,
+                                              "the second derivative"));
     rill_tape_free(c.work);
     return ok;
 }

@@ -76,11 +76,9 @@ static bool layer_norm_fits(rill_tape *t, const rill_tensor *x,
                             const rill_shape *row, const char *name,
                             const rill_tensor *p)
 {
-    if (!p)
-        return true;
-    if (!rill_usable_floats(t, "layer_norm", "x", x, name, p))
+    if (p && !rill_usable_floats(t, "layer_norm", "x", x, name, p))
         return false;
-    if (!rill_shape_equal(&p->shape, row))
+    if (p && !rill_shape_equal(&p->shape, row))
         return rill_fail(t, "layer_norm: x is %s but %s is %s: %s is wanted",
                          RILL_TEXT(x), name, RILL_TEXT(p),
                          RILL_SHAPE_TEXT(*row));

@@ -40,9 +40,8 @@ static const char *linear_layer(const rill_tensor *w, char text[128])
 }
 
 bool rill_linear_usable(rill_tape *t, const char *op, const rill_tensor *x,
-                        const rill_tensor *weight, const rill_tensor *bias)
+                        const rill_tensor *w, const rill_tensor *b)
 {
-    const rill_tensor *w = weight, *b = bias;
     char text[128];
     if (!rill_usable_floats(t, op, "x", x, "weight", w) ||
         (b && !rill_usable_floats(t, op, "x", x, "bias", b)))

@@ -226,34 +226,30 @@ rill_tensor *rill_softmax(rill_tape *t, const rill_tensor *x,
                           int dim);              /* e^x / sum e^x */
 rill_tensor *rill_log_softmax(rill_tape *t, const rill_tensor *x,
                               int dim);          /* x - ln sum e^x */
-rill_tensor *rill_layer_norm(rill_tape *t, const rill_tensor *x,
-                             const rill_tensor *weight,
-                             const rill_tensor *bias,
-                             const rill_layer_norm_opts *opts);
+rill_tensor *rill_layer_norm(
+    rill_tape *t, const rill_tensor *x, const rill_tensor *weight,
+    const rill_tensor *bias, const rill_layer_norm_opts *opts);
                         /* (x - mean) / sqrt(var + eps) weight + bias */
 rill_tensor *rill_dropout(rill_tape *t, const rill_tensor *x,
                           double p); /* training: 0 or x / (1 - p) */
 
 /* ---- differentiable: losses --------------------------------------------- */
 
-rill_tensor *rill_cross_entropy(rill_tape *t, const rill_tensor *logits,
-                                const rill_tensor *target,
-                                const rill_cross_entropy_opts *opts);
-                                         /* lse(logits) - logits[target] */
-rill_tensor *rill_cross_entropy_probs(rill_tape *t,
-                                      const rill_tensor *logits,
-                                      const rill_tensor *probs,
-                                      const rill_cross_entropy_opts *opts);
+rill_tensor *rill_cross_entropy(
+    rill_tape *t, const rill_tensor *logits, const rill_tensor *target,
+    const rill_cross_entropy_opts *opts); /* lse(logits) - logits[target] */
+rill_tensor *rill_cross_entropy_probs(
+    rill_tape *t, const rill_tensor *logits, const rill_tensor *probs,
+    const rill_cross_entropy_opts *opts);
                                       /* -sum probs log_softmax(logits) */
 rill_tensor *rill_linear_cross_entropy(
     rill_tape *t, const rill_tensor *x, const rill_tensor *weight,
     const rill_tensor *bias, const rill_tensor *target,
     const rill_linear_cross_entropy_opts *opts);
               /* cross_entropy(x W^T + b), the logits never whole in memory */
-rill_tensor *rill_nll_loss(rill_tape *t, const rill_tensor *log_probs,
-                           const rill_tensor *target,
-                           const rill_nll_loss_opts *opts);
-                                                /* -log_probs[target] */
+rill_tensor *rill_nll_loss(
+    rill_tape *t, const rill_tensor *log_probs, const rill_tensor *target,
+    const rill_nll_loss_opts *opts);            /* -log_probs[target] */
 rill_tensor *rill_binary_cross_entropy(
     rill_tape *t, const rill_tensor *probs, const rill_tensor *target,
     const rill_binary_cross_entropy_opts *opts);

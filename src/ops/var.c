@@ -16,8 +16,7 @@ rill_tensor *rill_var(rill_tape *t, const rill_tensor *x,
     if (!rill_usable_float(t, "var", "x", x))
         return NULL;
     if (!isfinite(o->correction))
-        return rill_fail(t, "var: correction %g is not finite",
-                         o->correction);
+        return rill_fail(t, "var: correction %g is not finite", o->correction);
     if (!rill_reduce(t, "var", x, o->dims, o->keepdim, RILL_COLUMNS, &v))
         return NULL;
     rill_reduce_opts over = { .dims = o->dims, .keepdim = true };
