@@ -1,7 +1,5 @@
-/* abs: y = |x|.
- *
- * dx = dy sign(x), 0 at the kink x = 0. The sign is a constant of the rule,
- * as its own derivative is 0 wherever it has one; NaN is its own sign. */
+/* abs: y = |x|. The sign in its rule, 0 at the kink x = 0, is a constant: its
+ * own derivative is 0 wherever it has one. NaN is its own sign. */
 #define MAPS                    \
     MAP1(abs, x, (REAL)fabs(x)) \
     MAP1(abs_sign, x, x > 0 ? 1 : x < 0 ? -1 : x)

@@ -1,14 +1,7 @@
 /* add, sub, mul and div: y = a + b, a - b, a b and a / b, element by element,
  * broadcasting. What IEEE 754 says of a division by 0 holds: infinity or NaN,
- * never an error.
- *
- *     add   da = dy       db = dy
- *     sub   da = dy       db = -dy
- *     mul   da = dy b     db = dy a
- *     div   da = dy / b   db = -(dy / b) y
- *
- * div's rule reads the output, so that b is never squared: b^2 overflows or
- * vanishes long before a / b does. */
+ * never an error. div's rule reads the output, so that b is never squared: b^2
+ * overflows or vanishes long before a / b does. */
 #define MAPS               \
     MAP2(add, a, b, a + b) \
     MAP2(sub, a, b, a - b) \

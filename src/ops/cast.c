@@ -1,7 +1,5 @@
 /* cast: y = x in another dtype. Every value of every dtype is a double, so
- * conversions go by way of double and round once.
- *
- * dx = dy in x's dtype; int32 has no gradient. */
+ * conversions go by way of double and round once. int32 has no gradient. */
 #include "common.h"
 
 DX(cast, rill_cast(t, gy, rill_node_input(n, 0)->dtype))

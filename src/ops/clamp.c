@@ -1,8 +1,6 @@
 /* clamp: y = min(max(x, low), high), for numbers low and high that are not
- * differentiated; NaN passes.
- *
- * dx = dy where low <= x <= high, else 0: that is where y = x. At the bounds
- * themselves the gradient passes, as in PyTorch. */
+ * differentiated; NaN passes. At the bounds themselves the gradient passes, as
+ * in PyTorch: it does where y = x. */
 #define MAPS MAP1(clamp, x, x < s0 ? s0 : x > s1 ? s1 : x)
 #include "common.h"
 

@@ -1,6 +1,4 @@
-/* concat: tensors joined along one dim.
- *
- * dx[i] = the slice of dy that x[i] went to. */
+/* concat: tensors joined along one dim. */
 #include "common.h"
 
 static RULE(concat_backward)

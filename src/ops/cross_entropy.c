@@ -450,9 +450,9 @@ static rill_tensor *cross_entropy(rill_tape *t, const char *op,
  * ignored) and the sum, the target's shape for RILL_NONE. As PyTorch's
  * cross_entropy, with the options of rill_cross_entropy_opts. What is asked
  * for through losses and lse belongs to t and carries no gradient. Warns
- * where the logits were made by a softmax. Errors: those of every op; int32
- * or mixed dtypes; shapes that do not fit; a target that is neither a class
- * nor ignored; an option out of its range; a recorded weight. */
+ * where the logits were made by a softmax. Also errors: a target that is
+ * neither a class nor ignored; an option out of its range; a recorded
+ * weight. */
 rill_tensor *rill_cross_entropy(rill_tape *t, const rill_tensor *logits,
                                 const rill_tensor *target,
                                 const rill_cross_entropy_opts *opts)

@@ -1,7 +1,5 @@
 /* exp: y = e^x; infinity where that is too large for the dtype. log: y = ln x;
- * -infinity at 0, NaN for a negative x.
- *
- * exp: dx = dy y, of the output, not the input. log: dx = dy / x. */
+ * -infinity at 0, NaN for a negative x. */
 #define MAPS                      \
     MAP1(exp, x, FN(math_exp)(x)) \
     MAP1(log, x, FN(math_log)(x))

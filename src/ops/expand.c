@@ -1,7 +1,5 @@
 /* expand: x repeated to a larger shape by NumPy's broadcasting; sum_to, its
- * adjoint: x summed over what that would repeat, composed of sum and reshape.
- *
- * dx of expand is sum_to of dy. */
+ * adjoint: x summed over what that would repeat, made of other ops. */
 #define MAPS MAP1(expand, x, x)
 #include "common.h"
 

@@ -1,8 +1,5 @@
 /* layer_norm: y = n w + b with n = (x - mean) / sqrt(var + eps), mean and
- * variance of each row; a row is all of the last k dims.
- *
- * With g = dy w:  dx = (g - mean(g) - n mean(g n)) / sqrt(var + eps),
- * dw = the sum of dy n over the rows, db = the sum of dy. Statistics are in
+ * variance of each row; a row is all of the last k dims. Statistics are in
  * double; a row's mean is kept in two parts, high and low, so that x - mean
  * loses no digits where the mean is large. */
 #define KERNEL_FILE "../ops/layer_norm.c"

@@ -1,6 +1,4 @@
-/* linear: y = x W^T + b, one node for the product and the bias.
- *
- * dx = dy W, dW = dy^T x, db = the sum of dy over the rows. */
+/* linear: y = x W^T + b, one node for the product and the bias. */
 #include "common.h"
 
 /* x or dy as the matrix of its rows. */

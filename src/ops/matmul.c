@@ -1,7 +1,5 @@
 /* matmul: y = a b over the last two dimensions; those before them broadcast.
- *
- * da = dy b^T, db = a^T dy; with a flag set the operand is stored transposed,
- * and BLAS reads it so. */
+ * With a flag set the operand is stored transposed, and BLAS reads it so. */
 #include "common.h"
 
 static RULE(matmul_backward)

@@ -1,6 +1,4 @@
-/* permute: the dimensions of x in another order, copied.
- *
- * dx = dy with its dimensions put back. */
+/* permute: the dimensions of x in another order, copied. */
 #include "common.h"
 
 void rill_permute_copy(void *y, const rill_tensor *x, const int *order)

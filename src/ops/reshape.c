@@ -1,6 +1,4 @@
-/* reshape: the same elements under another shape, without a copy.
- *
- * dx = dy in the shape of x. */
+/* reshape: the same elements under another shape, without a copy. */
 #include "common.h"
 
 DX(reshape, rill_reshape(t, gy, rill_node_input(n, 0)->shape))

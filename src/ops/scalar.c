@@ -1,7 +1,5 @@
 /* scale, add_scalar, rsub and neg: y = s x, x + s, s - x and -x, for a number
- * s that is rounded to the dtype of x and not differentiated.
- *
- *     scale   dx = s dy     add_scalar   dx = dy     rsub, neg   dx = -dy */
+ * s that is rounded to the dtype of x and not differentiated. */
 #define MAPS                    \
     MAP1(scale, x, s0 * x)      \
     MAP1(add_scalar, x, x + s0) \

@@ -1,12 +1,8 @@
 /* sigmoid: y = 1 / (1 + e^-x), and its kin, tanh: y = (e^x - e^-x) / (e^x +
- * e^-x), softplus: y = ln(1 + e^x) and silu: y = x s, s = sigmoid(x).
+ * e^-x), softplus: y = ln(1 + e^x) and silu: y = x sigmoid(x).
  *
- *     sigmoid    dx = dy y (1 - y)      tanh   dx = dy (1 - y^2)
- *     softplus   dx = dy sigmoid(x)     silu   dx = dy s (1 + x (1 - s))
- *
- * The upper two rules read the output, not the input. Beyond +-800 silu's
- * derivative is 0 or 1 to the last bit in either dtype: x is clamped there,
- * lest an infinity meet a 0. */
+ * Beyond +-800 silu's derivative is 0 or 1 to the last bit in either dtype: x
+ * is clamped there, lest an infinity meet a 0. */
 #define MAPS                                    \
     MAP1(sigmoid, x, FN(math_sigmoid)(x))       \
     MAP2(sigmoid_grad, y, gy, gy * y * (1 - y)) \

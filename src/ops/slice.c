@@ -1,6 +1,5 @@
-/* slice: y = x[start:end] along one dim, copied.
- *
- * dx = dy amid zeros (pad); and pad, its adjoint, has slice for its rule. */
+/* slice: y = x[start:end] along one dim, copied. Its adjoint, dy amid zeros,
+ * is pad, which has slice for its rule. */
 #include "common.h"
 
 typedef struct {

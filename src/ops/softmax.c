@@ -2,9 +2,7 @@
  *
  * With m the largest x: softmax e^(x - m) / sum e^(x - m), log_softmax
  * (x - m) - ln sum e^(x - m), never the logarithm of a rounded probability.
- * A row that is all -inf, or that holds +inf or NaN, has no softmax: NaN.
- *
- * softmax: dx = y (dy - sum dy y); log_softmax: dx = dy - e^y sum dy. */
+ * A row that is all -inf, or that holds +inf or NaN, has no softmax: NaN. */
 #define KERNEL_FILE "../ops/softmax.c"
 #include "common.h"
 

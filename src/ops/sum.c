@@ -1,7 +1,5 @@
 /* sum and mean: of x over chosen dims, accumulated in double. The mean is
- * divided before it is rounded, so that it fits where the sum would not.
- *
- * dx = dy, or dy / n, the same for every element that went in. */
+ * divided before it is rounded, so that it fits where the sum would not. */
 #define KERNEL_FILE "../ops/sum.c"
 #include "common.h"
 
