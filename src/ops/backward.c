@@ -103,9 +103,8 @@ static rill_tensor *backward_seed(rill_tape *t, const rill_tensor *loss,
                             "a seed gradient of its shape", RILL_TEXT(loss));
     if (!grad)
         return rill_full(t, 1, loss->dtype, loss->shape);
-    if (!rill_usable_float(t, "backward", "the seed gradient", grad) ||
-        !rill_same_dtype(t, "backward", "the loss", loss,
-                         "the seed gradient", grad))
+    if (!rill_usable_floats(t, "backward", "the loss", loss,
+                            "the seed gradient", grad))
         return NULL;
     if (!rill_shape_equal(&grad->shape, &loss->shape))
         return rill_fail(t, "backward: the loss is %s but its seed gradient "

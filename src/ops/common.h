@@ -260,13 +260,11 @@ typedef struct {
     const rill_tensor *logits, *probs; /* probs: NULL with class indices */
     const rill_tensor *dloss; /* one, or one a position if each; NULL: 1 */
     double label_smoothing, z_loss, denominator;
-    double scale; /* of a position's gradient, for dloss = 1 */
     rill_tensor *losses, *lse, *grad; /* lse and grad: NULL where not wanted;
                                          grad may be the logits */
     bool each;       /* reduction none */
     bool spread;     /* mass on every class: then there are weights */
     rill_shape rows; /* the logits' shape, the classes last */
-    rill_dtype dtype;
 } rill_cross_entropy_args;
 
 /* Checks what an op was given, of the logits only dtype and shape; then takes

@@ -35,7 +35,8 @@ static void FN(cross_entropy_row)(const rill_cross_entropy_args *a, size_t i)
     REAL keep = (REAL)(1 - a->label_smoothing), z_loss = (REAL)a->z_loss;
     REAL even = a->spread ? (REAL)(a->label_smoothing / (double)n) : 0;
     REAL share = a->probs ? keep : 0; /* of q, which has to be something */
-    REAL scale = (REAL)a->scale, d = dloss ? dloss[a->each ? i : 0] : 1;
+    REAL scale = (REAL)(1 / a->denominator);
+    REAL d = dloss ? dloss[a->each ? i : 0] : 1;
     REAL mass = 0, far = 0, own = 0;
     int32_t y = a->probs ? -1 : a->v.target[i];
     REAL max = FN(math_largest)(z, n);
@@ -97,7 +98,7 @@ MATH void FN(cross_entropy_lanes)(const rill_cross_entropy_args *a, REAL *e,
                                   const int32_t *y, REAL *loss, REAL *lse)
 {
     __attribute__((aligned(64))) REAL sum[BLOCK], f[BLOCK];
-    REAL scale = (REAL)a->scale;
+    REAL scale = (REAL)(1 / a->denominator);
     size_t n = a->v.classes;
     int32_t ignore = a->v.ignore_index;
     SIMD for (size_t l = 0; l < BLOCK; l++) {
@@ -227,9 +228,9 @@ static const rill_tensor *cross_entropy_select(
     rill_tape *t, const rill_cross_entropy_args *a, rill_shape one,
     const rill_tensor **z, const rill_tensor **r)
 {
-    rill_tensor *none = rill_zeros(t, a->dtype, RILL_SCALAR);
+    rill_tensor *none = rill_zeros(t, a->losses->dtype, RILL_SCALAR);
     rill_tensor *taken = rill_zeros(t, RILL_I32, one);
-    rill_tensor *hot = rill_zeros(t, a->dtype, a->rows);
+    rill_tensor *hot = rill_zeros(t, a->losses->dtype, a->rows);
     for (size_t i = 0; taken && hot && i < a->v.positions; i++)
         if (a->v.target[i] != a->v.ignore_index) {
             rill_set(taken, (int64_t)i, 1);
@@ -294,7 +295,7 @@ static RULE(cross_entropy_fused)
         return;
     }
     if (a.each || !isfinite(rill_item(gy))) {
-        a.grad = g = rill_empty(t, a.dtype, a.rows);
+        a.grad = g = rill_empty(t, a.losses->dtype, a.rows);
         a.dloss = gy;
         rill_cross_entropy_run(t, &a);
     } else if (rill_item(gy) != 1)
@@ -377,24 +378,22 @@ bool rill_cross_entropy_start(rill_tape *t, const char *op,
         !cross_entropy_options(t, op, o) ||
         !cross_entropy_target(t, op, logits, target, probs, o, a))
         return false;
-    a->dtype = logits->dtype;
     a->rows = a->v.shape; /* and the classes */
     a->rows.dim[a->rows.ndim++] = (int64_t)a->v.classes;
     double own = probs ? (double)a->v.positions : rill_class_total(&a->v);
     a->denominator = o->reduction != RILL_MEAN ? 1
                      : o->denominator > 0      ? o->denominator : own;
-    a->scale = 1 / a->denominator;
     if (a->spread && !a->v.weight)
-        a->v.weight = rill_full(t, 1, a->dtype,
+        a->v.weight = rill_full(t, 1, logits->dtype,
                                 RILL_SHAPE((int64_t)a->v.classes));
-    a->losses = rill_empty(t, a->dtype, a->v.shape);
-    a->lse = o->lse ? rill_empty(t, a->dtype, a->v.shape) : NULL;
+    a->losses = rill_empty(t, logits->dtype, a->v.shape);
+    a->lse = o->lse ? rill_empty(t, logits->dtype, a->v.shape) : NULL;
     return !t->failed;
 }
 
 void rill_cross_entropy_run(rill_tape *t, const rill_cross_entropy_args *a)
 {
-    rill_run_rows(KERNEL(cross_entropy, t->isa, a->dtype), NULL, NULL,
+    rill_run_rows(KERNEL(cross_entropy, t->isa, a->losses->dtype), NULL, NULL,
                   a->v.positions, a->v.classes, a);
 }
 
@@ -409,12 +408,13 @@ rill_tensor *rill_cross_entropy_loss(rill_tape *t,
     if (o->denominator_used)
         *o->denominator_used = a->denominator;
     if (a->each) /* what is handed out on the side is not recorded */
-        return rill_tensor_over(t, a->losses->data, a->dtype, a->v.shape);
+        return rill_tensor_over(t, a->losses->data, a->losses->dtype,
+                                a->v.shape);
     double sum = rill_sum_all(t, a->losses) / a->denominator;
     /* PyTorch: smoothing alone, over no weight at all, is NaN too */
     if (!a->probs && a->label_smoothing > 0 && a->denominator == 0)
         sum = NAN;
-    return rill_full(t, sum, a->dtype, RILL_SCALAR);
+    return rill_full(t, sum, a->losses->dtype, RILL_SCALAR);
 }
 
 static rill_tensor *cross_entropy(rill_tape *t, const char *op,

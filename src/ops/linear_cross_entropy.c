@@ -63,7 +63,7 @@ static void linear_cross_entropy_run(rill_tape *t,
 {
     int64_t n = (int64_t)l->loss.v.positions;
     int64_t most = n < l->chunk ? n : l->chunk;
-    rill_tensor *all = rill_empty(t, l->loss.dtype,
+    rill_tensor *all = rill_empty(t, in[0]->dtype,
                                   RILL_SHAPE(most, rill_dim(in[1], 0)));
     bool was = rill_tape_record(t, false);
     rill_reduce_opts over = { .dims = RILL_DIMS(0) };

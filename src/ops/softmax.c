@@ -94,8 +94,7 @@ typedef struct {
 
 /* A kernel over dim of x, and of dy where it is given: rows of other tensors
  * where dim is not the last one. Unrecorded. */
-static rill_tensor *softmax_run(rill_tape *t,
-                                rill_row_kernel *const (*kernels)[2],
+static rill_tensor *softmax_run(rill_tape *t, rill_row_table *kernels,
                                 const rill_tensor *x, const rill_tensor *gy,
                                 const softmax_attrs *a)
 {
