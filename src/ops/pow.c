@@ -1,7 +1,7 @@
 /* square, sqrt: y = x^2 and x^(1/2), correctly rounded; pow: y = x^p for a
  * number p that is not differentiated; pow_tensor: y = a^b, element by
  * element, broadcasting. As C's: x^0 is 1 for every x, NaN too, a negative x
- * to a fraction is NaN, the root of -0 is -0, its slope there infinite.
+ * to a fraction is NaN, the root of -0 is -0; its slope is infinite there.
  *
  * pow: dx = dy p x^(p - 1), and exactly 0 for p = 0, also where x^-1 is
  * infinite. Of x^2 the rule makes x^1, of that x^0, so higher derivatives are
