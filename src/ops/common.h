@@ -260,6 +260,7 @@ typedef struct {
     const rill_tensor *logits, *probs; /* probs: NULL with class indices */
     const rill_tensor *dloss; /* one, or one a position if each; NULL: 1 */
     double label_smoothing, z_loss, denominator;
+    double scale; /* of a position's gradient, for dloss = 1 */
     rill_tensor *losses, *lse, *grad; /* lse and grad: NULL where not wanted;
                                          grad may be the logits */
     bool each;       /* reduction none */

@@ -35,8 +35,7 @@ static void FN(cross_entropy_row)(const rill_cross_entropy_args *a, size_t i)
     REAL keep = (REAL)(1 - a->label_smoothing), z_loss = (REAL)a->z_loss;
     REAL even = a->spread ? (REAL)(a->label_smoothing / (double)n) : 0;
     REAL share = a->probs ? keep : 0; /* of q, which has to be something */
-    REAL scale = (REAL)(1 / a->denominator);
-    REAL d = dloss ? dloss[a->each ? i : 0] : 1;
+    REAL scale = (REAL)a->scale, d = dloss ? dloss[a->each ? i : 0] : 1;
     REAL mass = 0, far = 0, own = 0;
     int32_t y = a->probs ? -1 : a->v.target[i];
     REAL max = FN(math_largest)(z, n);
@@ -98,7 +97,7 @@ MATH void FN(cross_entropy_lanes)(const rill_cross_entropy_args *a, REAL *e,
                                   const int32_t *y, REAL *loss, REAL *lse)
 {
     __attribute__((aligned(64))) REAL sum[BLOCK], f[BLOCK];
-    REAL scale = (REAL)(1 / a->denominator);
+    REAL scale = (REAL)a->scale;
     size_t n = a->v.classes;
     int32_t ignore = a->v.ignore_index;
     SIMD for (size_t l = 0; l < BLOCK; l++) {
@@ -383,6 +382,7 @@ bool rill_cross_entropy_start(rill_tape *t, const char *op,
     double own = probs ? (double)a->v.positions : rill_class_total(&a->v);
     a->denominator = o->reduction != RILL_MEAN ? 1
                      : o->denominator > 0      ? o->denominator : own;
+    a->scale = 1 / a->denominator;
     if (a->spread && !a->v.weight)
         a->v.weight = rill_full(t, 1, logits->dtype,
                                 RILL_SHAPE((int64_t)a->v.classes));
