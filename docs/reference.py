@@ -19,11 +19,14 @@ ROOMS = {"tensor": "Tensors and tapes", "ops": "Ops and their gradients",
          "nn": "Training", "inspect": "Reading gradients"}
 COMMENT = r"/\*.*?\*/"
 # A function's first line, or a macro that writes one: UNARY(exp, ...) is
-# rill_exp, RILL_READER(int, rill_ndim, ...) the function it names.
+# rill_exp, RILL_READER(int, rill_ndim, ...) the function it names, and
+# RILL_NN_OBJECT(rill_params, ...) three: rill_params_free and so on.
 DEFINITION = (r"(?!static|typedef|#)\w[\w ]*[ *](?P<plain>rill_\w+)\("
               r"|(?:UNARY|BINARY|NUMBERED|REDUCTION|COMPARISON)(?:_FUSED)?"
               r"\((?P<op>\w+),"
-              r"|(?:RILL_)?READER\([^,]*, (?P<reader>rill_\w+),")
+              r"|(?:RILL_)?READER\([^,]*, (?P<reader>rill_\w+),"
+              r"|RILL_NN_OBJECT\((?P<object>rill_\w+),")
+OBJECT_DOES = ("_free", "_error", "_clear_error")
 # What stands at the left margin of a header, in turn: sections, comments,
 # lines of the preprocessor, and declarations with the comment behind them.
 HEADER = (r"/\* ---- (?P<section>.*?) -+ \*/"
@@ -65,8 +68,11 @@ def docstrings():
                 comment = m["comment"]
                 continue
             if comment:
-                name = m["plain"] or m["reader"] or "rill_" + m["op"]
-                found[name] = words(comment), path, opening
+                names = ([m["object"] + does for does in OBJECT_DOES]
+                         if m["object"] else
+                         [m["plain"] or m["reader"] or "rill_" + m["op"]])
+                found.update(dict.fromkeys(names, (words(comment), path,
+                                                   opening)))
     return found
 
 

@@ -23,6 +23,23 @@ struct rill_params {
     } *at;
 };
 
+/* <type>_free, <type>_error and <type>_clear_error of an object. */
+#define RILL_NN_OBJECT(type, what, for_good)                  \
+    void type##_free(type *x)                                 \
+    {                                                         \
+        if (x)                                                \
+            rill_tape_free(x->home);                          \
+    }                                                         \
+    const char *type##_error(const type *x)                   \
+    {                                                         \
+        return x ? rill_error(x->home) : what " is NULL";     \
+    }                                                         \
+    void type##_clear_error(type *x)                          \
+    {                                                         \
+        if (x && !(for_good))                                 \
+            rill_clear_error(x->home);                        \
+    }
+
 /* Puts an object's error, if any, on the tape at hand too, so that its hook
  * sees it. Whether there was none. */
 bool rill_nn_well(rill_tape *t, const char *error);

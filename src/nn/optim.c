@@ -34,26 +34,10 @@ rill_optim *rill_optim_new(rill_params *p, const rill_optim_plan *plan)
     return o;
 }
 
-/* Frees the optimiser, not its set. NULL is allowed. */
-void rill_optim_free(rill_optim *o)
-{
-    if (o)
-        rill_tape_free(o->home);
-}
-
-/* The optimiser's first error since it was made or cleared, or NULL. */
-const char *rill_optim_error(const rill_optim *o)
-{
-    return o ? rill_error(o->home) : "the optimiser is NULL";
-}
-
-/* Forgets the error, unless it is that the options were refused: such an
+/* _free: not its set; NULL is allowed. _error: the first since it was made or
+ * cleared, or NULL. _clear_error: unless the options were refused; such an
  * optimiser never steps. */
-void rill_optim_clear_error(rill_optim *o)
-{
-    if (o && !o->refused)
-        rill_clear_error(o->home);
-}
+RILL_NN_OBJECT(rill_optim, "the optimiser", x->refused)
 
 bool rill_optim_slots(rill_optim *o)
 {

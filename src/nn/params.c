@@ -25,31 +25,13 @@ rill_params *rill_params_new(rill_dtype dtype, uint64_t seed)
     return p;
 }
 
-/* Frees the set and all its parameters. NULL is allowed. */
-void rill_params_free(rill_params *p)
-{
-    if (p)
-        rill_tape_free(p->home);
-}
-
-/* The set's first error since it was made or cleared, or NULL. */
-const char *rill_params_error(const rill_params *p)
-{
-    return p ? rill_error(p->home) : "the parameter set is NULL";
-}
-
-/* Forgets the error: the set works again. */
-void rill_params_clear_error(rill_params *p)
-{
-    if (p)
-        rill_clear_error(p->home);
-}
+/* _free: all its parameters too; NULL is allowed. _error: the first since it
+ * was made or cleared, or NULL. _clear_error: the set works again. */
+RILL_NN_OBJECT(rill_params, "the parameter set", false)
 
 bool rill_nn_well(rill_tape *t, const char *error)
 {
-    if (error)
-        rill_fail(t, "%s", error);
-    return !error;
+    return !error || rill_fail(t, "%s", error);
 }
 
 bool rill_nn_within(rill_tape *home, const char *who, const char *name,
