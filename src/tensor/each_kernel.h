@@ -65,49 +65,41 @@
 
 #ifdef __x86_64__
 
-#ifdef __clang__
-#pragma clang attribute push(__attribute__((target("arch=x86-64-v3"))), \
-                             apply_to = function)
+#ifdef __clang__ /* between these two: code for another processor */
+#define TARGET(...) RILL_PRAGMA(clang attribute push(                 \
+    __attribute__((target(__VA_ARGS__))), apply_to = function))
+#define TARGET_END RILL_PRAGMA(clang attribute pop)
+#define WIDE
 #else
-#pragma GCC push_options
-#pragma GCC target("arch=x86-64-v3")
+#define TARGET(...) RILL_PRAGMA(GCC push_options) \
+                    RILL_PRAGMA(GCC target(__VA_ARGS__))
+#define TARGET_END RILL_PRAGMA(GCC pop_options)
+#define WIDE ",prefer-vector-width=512"
 #endif
+
+TARGET("arch=x86-64-v3")
 #define ISA avx2
 #define VECTOR_BYTES 32
 #include "kernel_types.h"
-#ifdef __clang__
-#pragma clang attribute pop
-#pragma clang attribute push(__attribute__((target("arch=x86-64-v4"))), \
-                             apply_to = function)
-#else
-#pragma GCC pop_options
-#pragma GCC push_options
-#pragma GCC target("arch=x86-64-v4,prefer-vector-width=512")
-#endif
+TARGET_END
+
+TARGET("arch=x86-64-v4" WIDE)
 #define ISA avx512
 #define VECTOR_BYTES 64
 #include "kernel_types.h"
-#ifdef __clang__
-#pragma clang attribute pop
+TARGET_END
+
+#define KERNELS_X86(name)                          \
+    { name##_float_avx2, name##_double_avx2 },     \
+    { name##_float_avx512, name##_double_avx512 },
 #else
-#pragma GCC pop_options
+#define KERNELS_X86(name)
 #endif
 
 #define KERNELS(name)                                                   \
     static __typeof__(name##_float_base) *const name##_kernels[][2] = { \
-        { name##_float_base, name##_double_base },                      \
-        { name##_float_avx2, name##_double_avx2 },                      \
-        { name##_float_avx512, name##_double_avx512 },                  \
+        { name##_float_base, name##_double_base }, KERNELS_X86(name)    \
     };
-
-#else
-
-#define KERNELS(name)                                                   \
-    static __typeof__(name##_float_base) *const name##_kernels[][2] = { \
-        { name##_float_base, name##_double_base },                      \
-    };
-
-#endif
 
 /* from here on a MAP is its table */
 #undef MAP
