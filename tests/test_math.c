@@ -154,7 +154,8 @@ static void check(int c, int dtype, const values *x, size_t n)
                 ck_abort_msg("%s(%La) in %s on %s is %La, not %La: %.2f ulp",
                              cases[c].name, in,
                              dtype == RILL_F32 ? "float" : "double",
-                             rill_isa_name(isa), out, t[i].t, error);
+                             rill_tape_isa(&(rill_tape){ .isa = isa }), out,
+                             t[i].t, error);
         }
         /* the lanes of a vector and the remainder of a loop agree */
         for (size_t i = 0; i < n && i < 40; i++) {
@@ -164,7 +165,8 @@ static void check(int c, int dtype, const values *x, size_t n)
                 memcmp(&alone, (char *)&y + i * width, width) != 0)
                 ck_abort_msg("%s(%La) on %s is %La, but %La on its own",
                              cases[c].name, value(x, dtype, i),
-                             rill_isa_name(isa), value(&y, dtype, i),
+                             rill_tape_isa(&(rill_tape){ .isa = isa }),
+                             value(&y, dtype, i),
                              value(&alone, dtype, 0));
         }
     }

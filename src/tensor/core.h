@@ -77,7 +77,7 @@ struct rill_tape {
 bool rill_shape_usable(rill_tape *t, const char *who, const rill_shape *s,
                        int64_t *numel); /* or an error stands on the tape */
 bool rill_shape_equal(const rill_shape *a, const rill_shape *b);
-const char *rill_shape_text(const rill_shape *s, char *buffer, size_t size);
+const char *rill_shape_text(const rill_shape *s, char *buffer);
 size_t rill_dtype_size(rill_dtype dtype);
 
 /* A header over memory that is there already: data must outlive it. */
@@ -107,7 +107,6 @@ typedef void rill_loop(void *context, int64_t part);
 void rill_share(int64_t parts, rill_loop *loop, void *context);
 
 int rill_isa_best(void);
-const char *rill_isa_name(int isa);
 
 /* A public function that reads x, and answers `none` where x is NULL, as the
  * result of an op that failed is. */
@@ -118,10 +117,8 @@ const char *rill_isa_name(int isa);
     }
 
 /* "[2, 3]" for a message, good until the end of the block. */
-#define RILL_SHAPE_TEXT(shape) \
-    rill_shape_text(&(shape), (char[RILL_TEXT_SIZE]){ 0 }, RILL_TEXT_SIZE)
+#define RILL_SHAPE_TEXT(shape) rill_shape_text(&(shape), (char[192]){ 0 })
 #define RILL_TEXT(x) RILL_SHAPE_TEXT((x)->shape)
-#define RILL_TEXT_SIZE 192
 
 #pragma GCC visibility pop
 

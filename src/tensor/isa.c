@@ -34,7 +34,6 @@ int rill_isa_best(void)
     return best;
 }
 
-const char *rill_isa_name(int isa)
-{
-    return isa_names[isa];
-}
+/* The instruction set of the tape's kernels: "baseline", "avx2", "avx512".
+ * RILL_ISA in the environment sets a lower one than the processor has. */
+RILL_READER(const char *, rill_tape_isa, rill_tape, isa_names[x->isa], "")

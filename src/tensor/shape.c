@@ -3,6 +3,7 @@
 #include "core.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 size_t rill_dtype_size(rill_dtype dtype)
 {
@@ -55,14 +56,13 @@ bool rill_shape_equal(const rill_shape *a, const rill_shape *b)
     return true;
 }
 
-/* "[2, 3]" in the caller's buffer, which it returns. */
-const char *rill_shape_text(const rill_shape *s, char *buffer, size_t size)
+/* "[2, 3]" in the caller's buffer, which has room for eight numbers of twenty
+ * digits, and which it returns. */
+const char *rill_shape_text(const rill_shape *s, char *buffer)
 {
-    size_t at = (size_t)snprintf(buffer, size, "[");
-    for (int d = 0; d < s->ndim && d < RILL_MAX_DIMS && at < size; d++)
-        at += (size_t)snprintf(buffer + at, size - at, "%s%" PRId64,
-                               d ? ", " : "", s->dim[d]);
-    if (at < size)
-        snprintf(buffer + at, size - at, "]");
+    char *at = buffer + sprintf(buffer, "[");
+    for (int d = 0; d < s->ndim && d < RILL_MAX_DIMS; d++)
+        at += sprintf(at, "%s%" PRId64, d ? ", " : "", s->dim[d]);
+    strcpy(at, "]");
     return buffer;
 }

@@ -81,10 +81,9 @@ void rill_tape_reset(rill_tape *t)
  * A tape records when it is new. */
 bool rill_tape_record(rill_tape *t, bool on)
 {
-    if (!t)
-        return false;
-    bool was = t->recording;
-    t->recording = on;
+    bool was = t && t->recording;
+    if (t)
+        t->recording = on;
     return was;
 }
 
@@ -92,18 +91,14 @@ bool rill_tape_record(rill_tape *t, bool on)
  * not train. */
 bool rill_tape_train(rill_tape *t, bool on)
 {
-    if (!t)
-        return false;
-    bool was = t->training;
-    t->training = on;
+    bool was = t && t->training;
+    if (t)
+        t->training = on;
     return was;
 }
 
 /* How often the tape was reset: dropout's masks go by it. */
-uint64_t rill_tape_step(const rill_tape *t)
-{
-    return t ? t->step : 0;
-}
+RILL_READER(uint64_t, rill_tape_step, rill_tape, x->step, 0)
 
 /* Goes on counting from step: a run that is taken up again drops what it
  * would have dropped. */
@@ -118,10 +113,6 @@ RILL_READER(size_t, rill_tape_bytes, rill_tape, x->bytes, 0)
 
 /* The most bytes that were ever in use between two resets. */
 RILL_READER(size_t, rill_tape_peak_bytes, rill_tape, x->peak, 0)
-
-/* The instruction set of the tape's kernels: "baseline", "avx2", "avx512".
- * RILL_ISA in the environment sets a lower one than the processor has. */
-RILL_READER(const char *, rill_tape_isa, rill_tape, rill_isa_name(x->isa), "")
 
 static rill_block *tape_block_new(rill_tape *t, size_t size)
 {
