@@ -16,8 +16,7 @@ enum { ALIGN = 64, BLOCK_BYTES = 1 << 18, HUGE_BYTES = 1 << 21 };
 
 struct rill_block {
     rill_block *next;
-    size_t size, used;
-    unsigned char *bytes;
+    size_t size, used; /* this header, of ALIGN bytes, included */
 };
 
 #define TEXT_OF(x) #x
@@ -52,7 +51,6 @@ void rill_tape_free(rill_tape *t)
         return;
     for (rill_block *b = t->blocks, *next; b; b = next) {
         next = b->next;
-        free(b->bytes);
         free(b);
     }
     free(t->nodes);
@@ -66,7 +64,7 @@ void rill_tape_reset(rill_tape *t)
     if (!t)
         return;
     for (rill_block *b = t->blocks; b; b = b->next)
-        b->used = 0;
+        b->used = ALIGN;
     t->current = t->blocks;
     t->bytes = 0;
     t->n_nodes = 0;
@@ -116,23 +114,19 @@ RILL_READER(size_t, rill_tape_peak_bytes, rill_tape, x->peak, 0)
 
 static rill_block *tape_block_new(rill_tape *t, size_t size)
 {
-    rill_block *b = malloc(sizeof *b);
-    if (!b)
-        return NULL;
+    size += ALIGN;
     bool huge = size >= 2 * HUGE_BYTES;
     size_t align = huge ? HUGE_BYTES : ALIGN;
     size = size < BLOCK_BYTES ? BLOCK_BYTES
                               : (size + align - 1) / align * align;
-    *b = (rill_block){ .size = size, .bytes = aligned_alloc(align, size) };
-    if (!b->bytes) {
-        free(b);
+    rill_block *b = aligned_alloc(align, size), **end = &t->blocks;
+    if (!b)
         return NULL;
-    }
 #ifdef MADV_HUGEPAGE /* a hint: fewer faults and look-ups of pages */
     if (huge)
-        madvise(b->bytes, b->size, MADV_HUGEPAGE);
+        madvise(b, size, MADV_HUGEPAGE);
 #endif
-    rill_block **end = &t->blocks;
+    *b = (rill_block){ .size = size, .used = ALIGN };
     while (*end)
         end = &(*end)->next;
     return *end = b;
@@ -161,7 +155,7 @@ void *rill_tape_alloc(rill_tape *t, size_t bytes)
             b->size - b->used - size > t->current->size - t->current->used)
             t->current = b;
     }
-    void *p = b->bytes + b->used;
+    void *p = (unsigned char *)b + b->used;
     b->used += size;
     t->bytes += size;
     if (t->bytes > t->peak)
