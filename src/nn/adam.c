@@ -26,12 +26,10 @@ static void FN(adam)(const rill_update *u)
 }
 
 #else
-#include "nn_internal.h"
-
 enum { BETA1, BETA2, EPS, DECOUPLED };
 
 #define KERNEL_FILE "../nn/adam.c"
-#include "../tensor/each_kernel.h"
+#include "nn_internal.h"
 
 KERNELS(adam)
 

@@ -57,17 +57,16 @@ bool rill_params_accumulate(rill_params *p, rill_tape *t)
     for (int i = 0; i < p->n; i++) {
         struct rill_param *a = &p->at[i];
         if (!a->sum && rill_params_gradient(p, t, i))
-            a->sum = rill_empty(p->home, p->dtype, rill_shape_of(a->w));
+            a->sum = rill_like(p->home, a->w);
     }
     if (!rill_nn_well(t, rill_params_error(p)))
         return false;
     for (int i = 0; i < p->n; i++) {
         struct rill_param *a = &p->at[i];
         const rill_tensor *g = rill_params_gradient(p, t, i);
-        if (!g)
-            continue;
-        gradient_map(accumulate_kernels, a->sum, g, a->summed, 0);
-        a->summed = true;
+        if (g)
+            gradient_map(accumulate_kernels, a->sum, g, a->summed, 0);
+        a->summed |= g != NULL;
     }
     return true;
 }

@@ -31,7 +31,7 @@ static rill_tensor *layer_output(rill_tape *t, rill_tensor *y,
     const char *full = rill_name(weight), *dot = strrchr(full, '.');
     if (!y || !dot || dot - full >= LAYER_NAME)
         return y;
-    memcpy(name, full, (size_t)(dot - full));
+    memcpy(name, full, (size_t)(dot - full)); /* far faster than snprintf */
     name[dot - full] = '\0';
     return rill_named(t, y, name);
 }
@@ -123,14 +123,12 @@ rill_nn_mlp rill_nn_mlp_new(rill_params *p, const char *name,
     for (int i = 0; i < m.n && !rill_params_error(p); i++) {
         snprintf(layer, sizeof layer, "%s.%d", name, i);
         m.layer[i] = rill_nn_linear_new(p, layer, widths[i], widths[i + 1]);
-        if (!m.norm || i + 1 == m.n)
-            continue;
-        snprintf(layer, sizeof layer, "%s.norm%d", name, i);
-        m.norm[i] = rill_nn_layer_norm_new(p, layer, widths[i + 1]);
+        if (m.norm && i + 1 < m.n) {
+            snprintf(layer, sizeof layer, "%s.norm%d", name, i);
+            m.norm[i] = rill_nn_layer_norm_new(p, layer, widths[i + 1]);
+        }
     }
-    if (rill_params_error(p))
-        m = (rill_nn_mlp){ .n = 0 };
-    return m;
+    return rill_params_error(p) ? (rill_nn_mlp){ 0 } : m;
 }
 
 /* The last layer's outputs, [..., last width], for x [..., widths[0]].

@@ -26,10 +26,8 @@ static int64_t metrics_predicted(const rill_tensor *logits, int64_t row)
     double most = rill_at(logits, row * classes);
     for (int64_t c = 1; c < classes && !isnan(most); c++) {
         double z = rill_at(logits, row * classes + c);
-        if (!(z <= most)) {
-            most = z;
-            best = c;
-        }
+        best = z <= most ? best : c;
+        most = z <= most ? most : z;
     }
     return best;
 }

@@ -106,15 +106,6 @@ bool rill_optim_state(rill_optim *o, int i)
     return !rill_error(o->home);
 }
 
-/* The state of every parameter that is about to move. */
-static bool optim_states(rill_optim *o, rill_tape *t)
-{
-    for (int i = 0; i < o->n; i++)
-        if (rill_params_gradient(o->params, t, i) && !rill_optim_state(o, i))
-            return false;
-    return true;
-}
-
 /* Moves the parameters that have a gradient and are not frozen: by the
  * gradients on t, or with t NULL by those accumulated, which are then used
  * up. Tapes that used a parameter must be reset before they go backward
@@ -126,8 +117,12 @@ bool rill_optim_step(rill_optim *o, rill_tape *t)
     if (!rill_nn_well(t, rill_optim_error(o)) ||
         !rill_params_learn(o->params, t, o->home, "step"))
         return false;
-    if (!rill_optim_slots(o) || !optim_states(o, t))
-        return rill_nn_well(t, rill_error(o->home));
+    rill_optim_slots(o);
+    for (int i = 0; i < o->n; i++)
+        if (rill_params_gradient(o->params, t, i))
+            rill_optim_state(o, i);
+    if (!rill_nn_well(t, rill_error(o->home)))
+        return false;
     for (int i = 0; i < o->n; i++) {
         rill_update *u = &o->slot[i];
         rill_tensor *w = rill_params_at(o->params, i);

@@ -201,7 +201,7 @@ bool rill_params_snapshot(rill_params *p)
     for (int i = 0; i < p->n; i++) {
         struct rill_param *a = &p->at[i];
         if (!a->kept)
-            a->kept = rill_empty(p->home, p->dtype, rill_shape_of(a->w));
+            a->kept = rill_like(p->home, a->w);
         if (!a->kept)
             return false;
         params_copy(rill_write(a->kept), a->w);

@@ -35,12 +35,10 @@ static void FN(sgd)(const rill_update *u)
 }
 
 #else
-#include "nn_internal.h"
-
 enum { MOMENTUM, NESTEROV, ALPHA, EPS, LR_DECAY, CHECK };
 
 #define KERNEL_FILE "../nn/sgd.c"
-#include "../tensor/each_kernel.h"
+#include "nn_internal.h"
 
 KERNELS(sgd)
 
