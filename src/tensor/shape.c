@@ -14,12 +14,8 @@ size_t rill_dtype_size(rill_dtype dtype)
  * and "unknown" for anything else. */
 const char *rill_dtype_name(rill_dtype dtype)
 {
-    switch (dtype) {
-    case RILL_F32: return "float32";
-    case RILL_F64: return "float64";
-    case RILL_I32: return "int32";
-    }
-    return "unknown";
+    static const char *const names[] = { "float32", "float64", "int32" };
+    return (unsigned)dtype <= RILL_I32 ? names[dtype] : "unknown";
 }
 
 /* Whether a caller's shape can be had, and how many elements it has: the

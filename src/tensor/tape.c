@@ -20,14 +20,13 @@ struct rill_block {
 };
 
 #define TEXT_OF(x) #x
-#define VERSION(major, minor, patch) \
-    TEXT_OF(major) "." TEXT_OF(minor) "." TEXT_OF(patch)
+#define TEXT(x) TEXT_OF(x)
 
 /* The version that the library was built as. */
 const char *rill_version(void)
 {
-    return VERSION(RILL_VERSION_MAJOR, RILL_VERSION_MINOR,
-                   RILL_VERSION_PATCH);
+    return TEXT(RILL_VERSION_MAJOR) "." TEXT(RILL_VERSION_MINOR)
+           "." TEXT(RILL_VERSION_PATCH);
 }
 
 /* Makes a tape that records, not in training mode. opts may be NULL. The
