@@ -46,8 +46,8 @@ bool rill_params_learn(const rill_params *p, rill_tape *t, rill_tape *home,
 
 /* Adds the gradients on t to the sums that the set keeps, so that t can be
  * reset; rill_optim_step without a tape uses them up. False, and nothing is
- * changed, where t or the set has failed, t holds no gradient of the set, or
- * memory ran out: an error of the set that is put on t too. */
+ * changed, with an error on the set and on t: either has failed, t holds no
+ * gradient of the set, no memory. */
 bool rill_params_accumulate(rill_params *p, rill_tape *t)
 {
     if (p && !t)
@@ -130,10 +130,9 @@ static double clip_norm(rill_params *p, rill_tape *t, const char *who,
 
 /* Scales the gradients so that the Euclidean norm of all of them together is
  * at most max_norm, and returns what it was (infinity as max_norm measures
- * only). Those on t, or with t NULL those accumulated. NaN with an error,
- * which is put on t too: max_norm is negative or NaN, there is no gradient,
- * or set or tape has failed. A norm that is not finite spreads, as it does in
- * PyTorch. */
+ * only). Those on t, or with t NULL those accumulated. NaN with an error, on t
+ * too: max_norm is negative or NaN, there is no gradient, or set or tape has
+ * failed. A norm that is not finite spreads, as it does in PyTorch. */
 double rill_clip_grad_norm(rill_params *p, rill_tape *t, double max_norm)
 {
     return clip_norm(p, t, "clip_grad_norm", max_norm, false);

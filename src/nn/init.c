@@ -2,9 +2,8 @@
  *
  * Draws are made in the order of calls, one a uniform number and two a normal
  * one, whatever the dtype: the same seed gives the same network. The fans are
- * PyTorch's: a weight is [out, in, ...]. w is always a parameter of the set;
- * if not, or if another argument is refused, that is the set's error and w
- * stays as it is. */
+ * PyTorch's: a weight is [out, in, ...]. A w that is no parameter of the set
+ * is, like any refused argument, the set's error and stays as it is. */
 #include "nn_internal.h"
 
 #include <math.h>

@@ -98,9 +98,8 @@ rill_tensor *rill_nn_layer_norm_apply(rill_tape *t,
 }
 
 /* Linear layers name.0, name.1, ... from widths[0] inputs to the last width,
- * and layer norms name.norm0, ... where opts ask for them; opts may be NULL.
- * Nothing follows the last layer: its outputs are logits. Also an error:
- * fewer than two widths. */
+ * and layer norms name.norm0, ... where opts, or NULL, ask for them. The last
+ * layer's outputs are logits. Also an error: fewer than two widths. */
 rill_nn_mlp rill_nn_mlp_new(rill_params *p, const char *name,
                             const int64_t *widths, int n_widths,
                             const rill_nn_mlp_opts *opts)

@@ -35,8 +35,7 @@ rill_optim *rill_optim_new(rill_params *p, const rill_optim_plan *plan)
 }
 
 /* _free: not its set; NULL is allowed. _error: the first since it was made or
- * cleared, or NULL. _clear_error: unless the options were refused; such an
- * optimiser never steps. */
+ * cleared, or NULL. _clear_error: one whose options were refused keeps it. */
 RILL_NN_OBJECT(rill_optim, "the optimiser", x->refused)
 
 bool rill_optim_slots(rill_optim *o)
@@ -109,9 +108,8 @@ bool rill_optim_state(rill_optim *o, int i)
 /* Moves the parameters that have a gradient and are not frozen: by the
  * gradients on t, or with t NULL by those accumulated, which are then used
  * up. Tapes that used a parameter must be reset before they go backward
- * again. False, and nothing is changed, where the optimiser, its set or t has
- * failed, there is no gradient at all, or memory ran out; what failed is put
- * on t too, so that its hook sees it. */
+ * again. False, and nothing is changed, with an error on t too: optimiser, set
+ * or t has failed, there is no gradient at all, no memory. */
 bool rill_optim_step(rill_optim *o, rill_tape *t)
 {
     if (!rill_nn_well(t, rill_optim_error(o)) ||

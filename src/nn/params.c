@@ -125,8 +125,7 @@ rill_rng *rill_params_rng(rill_params *p)
     return p ? &p->rng : NULL;
 }
 
-/* A table of count, shape and name, and of what is frozen, the total at its
- * end. */
+/* A table of count, shape and name, and of what is frozen, and the total. */
 void rill_params_print(FILE *f, const rill_params *p)
 {
     enum { NAME_AT = 36 };
@@ -170,9 +169,8 @@ static bool params_freeze(rill_params *p, const char *prefix, bool on)
     return true;
 }
 
-/* Parameters whose name begins with prefix get no gradients on tapes that
- * start to use them from now on, and no optimiser moves them. Error: no name
- * begins so. */
+/* Parameters whose name begins with prefix get no gradients on tapes that use
+ * them from now on, and no optimiser moves them. Error: no name begins so. */
 bool rill_params_freeze(rill_params *p, const char *prefix)
 {
     return params_freeze(p, prefix, true);

@@ -1,15 +1,13 @@
 /* schedules.c: the learning rate as a function of the step, counted from 0.
  *
  * Nothing is kept: a program asks for a step's rate and hands it to
- * rill_optim_set_lr, which refuses the NaN that a negative step and other
- * arguments without a meaning give. Past its end a schedule stays where it
- * ended. */
+ * rill_optim_set_lr, which refuses the NaN that arguments without a meaning
+ * give, such as a negative step. Past its end a schedule stays there. */
 #include "nn.h"
 
 #include <math.h>
 
-/* From one rate to another, reached after so many steps, straight or along
- * half a cosine. */
+/* From one rate to another in so many steps, straight or as half a cosine. */
 static double lr_ramp(double from, double to, double step, double steps,
                       bool cosine)
 {
@@ -21,8 +19,7 @@ static double lr_ramp(double from, double to, double step, double steps,
     return (1 - done) * from + done * to;
 }
 
-/* lr gamma^n, n one more every step_size (at least 1) steps: PyTorch's
- * StepLR. */
+/* lr gamma^n, n one more every step_size (at least 1) steps (StepLR). */
 double rill_lr_step(double lr, int64_t step, int64_t step_size, double gamma)
 {
     if (step < 0 || step_size < 1)
@@ -37,8 +34,7 @@ double rill_lr_exponential(double lr, int64_t step, double gamma)
 }
 
 /* From lr down to lr_min, reached at `steps`, at least 1, along half a cosine
- * (CosineAnnealingLR with T_max steps, which would rise again past its
- * end). */
+ * (CosineAnnealingLR of T_max steps, which would then rise again). */
 double rill_lr_cosine(double lr, int64_t step, int64_t steps, double lr_min)
 {
     if (steps < 1)
@@ -46,8 +42,7 @@ double rill_lr_cosine(double lr, int64_t step, int64_t steps, double lr_min)
     return lr_ramp(lr, lr_min, (double)step, (double)steps, true);
 }
 
-/* From lr start_factor straight up to lr, reached at `steps` (LinearLR); 0
- * steps are no warm-up. */
+/* From lr start_factor straight up to lr at `steps`, 0 or more (LinearLR). */
 double rill_lr_warmup(double lr, int64_t step, int64_t steps,
                       double start_factor)
 {

@@ -44,8 +44,7 @@ KERNELS(sgd)
 
 /* Stochastic gradient descent, PyTorch's; momentum 0 is none. Errors, the
  * optimiser's, of this and all others: lr is 0 (or opts NULL), a number is
- * negative or not finite, p is NULL; here also: nesterov without momentum.
- * NULL when memory ran out. */
+ * negative or not finite, p is NULL; here also: nesterov without momentum. */
 rill_optim *rill_sgd_new(rill_params *p, const rill_sgd_opts *opts)
 {
     const rill_sgd_opts s = opts ? *opts : (rill_sgd_opts){ 0 };
@@ -72,8 +71,7 @@ rill_optim *rill_rmsprop_new(rill_params *p, const rill_rmsprop_opts *opts)
                     [MOMENTUM] = { "momentum", s.momentum, INFINITY } } });
 }
 
-/* Adagrad (Duchi, Hazan and Singer, 2011), PyTorch's. eps 0 is 1e-10. Errors
- * as for rill_sgd_new. */
+/* Adagrad (Duchi, Hazan and Singer, 2011), PyTorch's. eps 0 is 1e-10. */
 rill_optim *rill_adagrad_new(rill_params *p, const rill_adagrad_opts *opts)
 {
     const rill_adagrad_opts s = opts ? *opts : (rill_adagrad_opts){ 0 };

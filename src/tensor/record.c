@@ -4,8 +4,7 @@
  * when a leaf that learns lies below it. A tensor of another tape is a
  * constant here, unless a leaf lies below it: that one is refused, since
  * this tape could not find the way back. A variable's node is looked up in
- * the tape's own map, so that recording never writes to a variable and
- * threads can share it. */
+ * the tape's own map: recording never writes to what threads may share. */
 #include "core.h"
 
 #include <stdlib.h>
@@ -69,8 +68,7 @@ rill_node *rill_node_of(rill_tape *t, const rill_tensor *x)
     return n;
 }
 
-/* Makes the node of a variable at its first use; false, with an error, when
- * memory ran out. */
+/* Makes the node of a variable at its first use; false: no memory. */
 static bool tape_use(rill_tape *t, const rill_tensor *v)
 {
     if (rill_node_of(t, v))
@@ -241,8 +239,7 @@ RILL_READER(int, rill_node_index, rill_node, x->index, -1)
 RILL_READER(const rill_op *, rill_node_op, rill_node, x->op, NULL)
 /* How many inputs the op was given, those that were left out too. */
 RILL_READER(int, rill_node_inputs, rill_node, x->n_inputs, 0)
-/* How many nodes were recorded since reset: ops, variables at their first
- * use, watched tensors. */
+/* How many nodes since reset: ops, variables once used, watched tensors. */
 RILL_READER(int, rill_tape_len, rill_tape, x->n_nodes, 0)
 
 /* Node i in the order of recording, so after all its inputs; good until
@@ -272,8 +269,7 @@ const rill_tensor *rill_node_grad(const rill_node *n, int i)
 
 /* Has o, which is copied, called from now on, across resets, after those who
  * were there before. An op that is recorded is the tape's last node when it
- * is called. False, with an error, where RILL_MAX_OBSERVERS look on
- * already or o is NULL. */
+ * is called. Errors: RILL_MAX_OBSERVERS look on already, o is NULL. */
 bool rill_tape_observe(rill_tape *t, const rill_observer *o)
 {
     if (!t || !o || t->n_observers == RILL_MAX_OBSERVERS)
@@ -283,8 +279,7 @@ bool rill_tape_observe(rill_tape *t, const rill_observer *o)
     return true;
 }
 
-/* Ends what rill_tape_observe began; false, without an error, where an equal
- * observer was not there. */
+/* Ends what rill_tape_observe began; false, but no error: none equals o. */
 bool rill_tape_unobserve(rill_tape *t, const rill_observer *o)
 {
     for (int i = 0; t && o && i < t->n_observers; i++) {

@@ -1,5 +1,4 @@
-/* shape.c: dtypes and shapes as values. Nothing here can fail but by saying
- * so. */
+/* shape.c: dtypes and shapes as values. */
 #include "core.h"
 
 #include <inttypes.h>

@@ -74,8 +74,7 @@ void rill_tape_reset(rill_tape *t)
     t->step++;
 }
 
-/* Whether ops are recorded for backward from now on; returns what it was.
- * A tape records when it is new. */
+/* Whether ops are recorded from now on; returns what it was, at first true. */
 bool rill_tape_record(rill_tape *t, bool on)
 {
     bool was = t && t->recording;
@@ -84,8 +83,7 @@ bool rill_tape_record(rill_tape *t, bool on)
     return was;
 }
 
-/* Whether dropout drops from now on; returns what it was. A new tape does
- * not train. */
+/* Whether dropout drops from now on; returns what it was, at first false. */
 bool rill_tape_train(rill_tape *t, bool on)
 {
     bool was = t && t->training;
@@ -97,8 +95,7 @@ bool rill_tape_train(rill_tape *t, bool on)
 /* How often the tape was reset: dropout's masks go by it. */
 RILL_READER(uint64_t, rill_tape_step, rill_tape, x->step, 0)
 
-/* Goes on counting from step: a run that is taken up again drops what it
- * would have dropped. */
+/* Goes on counting from step, for a run that is taken up again. */
 void rill_tape_set_step(rill_tape *t, uint64_t step)
 {
     if (t)

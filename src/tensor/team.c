@@ -99,9 +99,8 @@ static void team_grow(int n)
     pthread_attr_destroy(&attr);
 }
 
-/* How many threads share a large loop: what rill_set_threads said, else
- * RILL_NUM_THREADS or OMP_NUM_THREADS in the environment, else the number of
- * processors. */
+/* How many threads share a large loop: what rill_set_threads said, else the
+ * environment's RILL_NUM_THREADS or OMP_NUM_THREADS, else all processors. */
 int rill_threads(void)
 {
     static const char *const names[] = { "RILL_NUM_THREADS",

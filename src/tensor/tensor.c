@@ -59,8 +59,7 @@ rill_tensor *rill_zeros(rill_tape *t, rill_dtype dtype, rill_shape shape)
     return x;
 }
 
-/* Every element the same value. Also an error: a value that int32 cannot
- * hold. */
+/* Every element the same value. Also an error: int32 cannot hold it. */
 rill_tensor *rill_full(rill_tape *t, double value, rill_dtype dtype,
                        rill_shape shape)
 {
@@ -206,8 +205,7 @@ double rill_norm(const rill_tensor *x)
     return sqrt(sum);
 }
 
-/* The elements of a tensor that no op has seen yet, to be filled by the one
- * who made it. */
+/* The elements of a tensor that no op has seen yet, for its maker to fill. */
 void *rill_write(rill_tensor *x)
 {
     return x ? x->data : NULL;
