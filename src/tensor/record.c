@@ -40,9 +40,8 @@ static rill_node *tape_node(rill_tape *t, const rill_tensor *output,
         t->nodes = nodes;
         t->cap_nodes = cap;
     }
-    size_t size = sizeof(rill_node) +
-                  (size_t)n_inputs * sizeof(((rill_node *)0)->input[0]);
-    rill_node *n = rill_tape_alloc(t, size);
+    rill_node *n;
+    n = rill_tape_alloc(t, sizeof *n + (size_t)n_inputs * sizeof *n->input);
     if (!n)
         return NULL;
     *n = (rill_node){ .output = output, .version = output->version,

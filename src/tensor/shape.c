@@ -43,12 +43,10 @@ bool rill_shape_usable(rill_tape *t, const char *who, const rill_shape *s,
 
 bool rill_shape_equal(const rill_shape *a, const rill_shape *b)
 {
-    if (a->ndim != b->ndim)
-        return false;
-    for (int d = 0; d < a->ndim; d++)
-        if (a->dim[d] != b->dim[d])
-            return false;
-    return true;
+    bool equal = a->ndim == b->ndim;
+    for (int d = 0; equal && d < a->ndim; d++)
+        equal = a->dim[d] == b->dim[d];
+    return equal;
 }
 
 /* "[2, 3]" in the caller's buffer, which has room for eight numbers of twenty
