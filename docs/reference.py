@@ -22,7 +22,8 @@ COMMENT = r"/\*.*?\*/"
 # rill_exp, RILL_READER(int, rill_ndim, ...) the function it names, and
 # RILL_NN_OBJECT(rill_params, ...) three: rill_params_free and so on.
 DEFINITION = (r"(?!static|typedef|#)\w[\w ]*[ *](?P<plain>rill_\w+)\("
-              r"|(?:UNARY|BINARY|NUMBERED|REDUCTION|COMPARISON)(?:_FUSED)?"
+              r"|(?:UNARY|BINARY|NUMBERED|REDUCTION|COMPARISON|INIT)"
+              r"(?:_FUSED)?"
               r"\((?P<op>\w+),"
               r"|(?:RILL_)?READER\([^,]*, (?P<reader>rill_\w+),"
               r"|RILL_NN_OBJECT\((?P<object>rill_\w+),")

@@ -70,11 +70,8 @@ static bool init_by_fans(rill_params *p, const char *who, rill_tensor *w,
     if (rill_ndim(w) < 2)
         return rill_fail(p->home, "%s: \"%s\" has %d dimensions: [out, in] "
                          "is wanted", who, rill_name(w), rill_ndim(w));
-    double in = (double)rill_dim(w, 1), out = (double)rill_dim(w, 0);
-    for (int d = 2; d < rill_ndim(w); d++) {
-        in *= (double)rill_dim(w, d);
-        out *= (double)rill_dim(w, d);
-    }
+    double n = (double)rill_numel(w);
+    double in = n / (double)rill_dim(w, 0), out = n / (double)rill_dim(w, 1);
     double std = xavier ? value * sqrt(2 / (in + out))
                         : sqrt(2 / (1 + value * value) / in);
     if (uniform)
@@ -83,29 +80,19 @@ static bool init_by_fans(rill_params *p, const char *who, rill_tensor *w,
     return init_fill(p, w, 0, std, rill_rng_normal);
 }
 
-/* Uniform of standard deviation gain sqrt(2 / (in + out)) (Glorot and Bengio,
- * 2010). w: two dimensions or more; gain: finite, not negative. */
-bool rill_init_xavier_uniform(rill_params *p, rill_tensor *w, double gain)
-{
-    return init_by_fans(p, "init_xavier_uniform", w, true, gain, true);
-}
+#define INIT(name, xavier, uniform)                                  \
+    bool rill_##name(rill_params *p, rill_tensor *w, double value)   \
+    {                                                                \
+        return init_by_fans(p, #name, w, xavier, value, uniform);    \
+    }
 
-/* The same, normal. */
-bool rill_init_xavier_normal(rill_params *p, rill_tensor *w, double gain)
-{
-    return init_by_fans(p, "init_xavier_normal", w, true, gain, false);
-}
+/* Of standard deviation gain sqrt(2 / (in + out)) (Glorot and Bengio, 2010).
+ * w: two dimensions or more; gain: finite, not negative. */
+INIT(init_xavier_uniform, true, true)
+INIT(init_xavier_normal, true, false)
 
-/* Uniform of standard deviation sqrt(2 / (1 + slope^2) / in) (He et al.,
- * 2015), slope being that of the leaky relu that follows, 0 for a relu. w:
- * two dimensions or more; slope: finite. */
-bool rill_init_kaiming_uniform(rill_params *p, rill_tensor *w, double slope)
-{
-    return init_by_fans(p, "init_kaiming_uniform", w, false, slope, true);
-}
-
-/* The same, normal. */
-bool rill_init_kaiming_normal(rill_params *p, rill_tensor *w, double slope)
-{
-    return init_by_fans(p, "init_kaiming_normal", w, false, slope, false);
-}
+/* Of standard deviation sqrt(2 / (1 + slope^2) / in) (He et al., 2015), slope
+ * being that of the leaky relu that follows, 0 for a relu. w: two dimensions
+ * or more; slope: finite. */
+INIT(init_kaiming_uniform, false, true)
+INIT(init_kaiming_normal, false, false)
