@@ -4,15 +4,14 @@
  * Only gradients that an optimiser would use take part. On a tape a clipped
  * copy takes the gradient's place, since what a rule returned is never written
  * to; sums are the set's own and are clipped where they lie. */
-#define KERNEL_FILE "../nn/gradients.c"
+
+/* accumulate: s0 says whether there is something in sum. clip: g times s0,
+ * then cut to [-s1, s1]; NaN passes through. */
+#define MAPS                                        \
+    MAP2(accumulate, g, sum, s0 == 0 ? g : sum + g) \
+    MAP1(clip, g, s0 * g > s1 ? s1 : s0 * g < -s1 ? -s1 : s0 * g)
 #include "nn_internal.h"
 
-/* s0: whether there is something in sum */
-MAP2(accumulate, g, sum, s0 == 0 ? g : sum + g)
-/* g times s0, then cut to [-s1, s1]; NaN passes through */
-MAP1(clip, g, s0 * g > s1 ? s1 : s0 * g < -s1 ? -s1 : s0 * g)
-
-#ifndef REAL
 /* y from g, y as it is, and two numbers. */
 static void gradient_map(__typeof__(&clip_kernels[0]) kernels, rill_tensor *y,
                          const rill_tensor *g, double s0, double s1)
@@ -151,5 +150,3 @@ bool rill_clip_grad_value(rill_params *p, rill_tape *t, double max_value)
     return clip_usable(p, t, "clip_grad_value", "max_value", max_value) &&
            clip_all(p, t, 1, max_value);
 }
-
-#endif

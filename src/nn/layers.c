@@ -127,7 +127,7 @@ rill_nn_mlp rill_nn_mlp_new(rill_params *p, const char *name,
             m.norm[i] = rill_nn_layer_norm_new(p, layer, widths[i + 1]);
         }
     }
-    return rill_params_error(p) ? (rill_nn_mlp){ 0 } : m;
+    return !rill_params_error(p) ? m : (rill_nn_mlp){ 0 };
 }
 
 /* The last layer's outputs, [..., last width], for x [..., widths[0]].

@@ -150,7 +150,7 @@ rill_optim *rill_optim_new(rill_params *p, const rill_optim_plan *plan);
 
 #pragma GCC visibility pop
 
-#ifdef KERNEL_FILE /* its kernels may know the types above */
+#if defined MAPS || defined KERNEL_FILE /* which may know the types above */
 #include "../tensor/each_kernel.h"
 #endif
 

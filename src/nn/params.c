@@ -169,7 +169,7 @@ static bool params_freeze(rill_params *p, const char *prefix, bool on)
     return true;
 }
 
-/* Parameters whose name begins with prefix get no gradients on tapes that use
+/* Parameters whose name begins so get no gradients on tapes that start to use
  * them from now on, and no optimiser moves them. Error: no name begins so. */
 bool rill_params_freeze(rill_params *p, const char *prefix)
 {
