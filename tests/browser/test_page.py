@@ -326,6 +326,16 @@ class Page(unittest.TestCase):
             for name in runs.HOSTILE:
                 self.assertIn(name + '.weight', names)
 
+    def test_a_long_title_leaves_the_buttons(self):
+        for width, height in (1280, 800), (390, 844):
+            self.open(self.page('long', {'title': runs.HOSTILE[4]}),
+                      width, height)
+            button = self.browser.find_element(By.ID, 'theme').rect
+            self.assertLess(button['x'] + button['width'], width)
+            title = self.browser.find_element(By.CSS_SELECTOR, 'h1 small')
+            self.assertEqual(title.get_attribute('title'), runs.HOSTILE[4])
+            self.assertGreater(title.size['width'], 100)
+
     def test_a_real_run(self):
         log, page = self.path('real.jsonl'), self.path('real.html')
         subprocess.run([os.path.join(BUILD, 'examples/03_train_mlp'),
