@@ -37,30 +37,38 @@ const char *rill_shape_label(const rill_tensor *x, char buffer[RILL_LABEL])
     return buffer;
 }
 
-/* Writes the first character of s as it may be shown, and how many bytes of s
- * it took. Bytes that are not UTF-8, C1 controls and what turns the direction
- * of the text around become U+FFFD, other controls their pictures. */
-static int name_character(const char *s, char text[5])
+size_t rill_character(const char *s, uint32_t *c)
 {
-    static const uint32_t least[] = { 0, 0x80, 0x800, 0x10000 };
-    uint32_t c = (unsigned char)*s;
-    int more = c < 0x80 ? 0 : c < 0xc0 || c > 0xf7 ? -1 : c < 0xe0 ? 1 :
-               c < 0xf0 ? 2 : 3;
-    int n = 1;
-    if (more > 0)
-        c &= 0x3fu >> more;
-    for (; n <= more && ((unsigned char)s[n] & 0xc0) == 0x80; n++)
-        c = c << 6 | ((unsigned char)s[n] & 0x3f);
-    bool valid = n == more + 1 && c >= least[more] && c <= 0x10ffff &&
-                 (c < 0xd800 || c > 0xdfff);
-    bool shown = valid && (c < 0x7f || c > 0x9f) && c != 0xfffe &&
-                 c != 0xffff && (c < 0x2028 || c > 0x202e) &&
-                 (c < 0x2066 || c > 0x2069);
-    memcpy(text, shown ? s : "\xef\xbf\xbd", shown ? (size_t)n : 3);
-    text[shown ? n : 3] = '\0';
-    if (valid && (c < 0x20 || c == 0x7f))
+    static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
+    const unsigned char *u = (const unsigned char *)s;
+    size_t n = *u < 0x80 ? 1 : *u < 0xc0 || *u > 0xf7 ? 0 : *u < 0xe0 ? 2 :
+               *u < 0xf0 ? 3 : 4;
+    size_t i = 1;
+    *c = n > 1 ? *u & (0x7fu >> n) : *u;
+    for (; i < n && (u[i] & 0xc0) == 0x80; i++)
+        *c = *c << 6 | (u[i] & 0x3f);
+    if (i == n && *c >= least[n] && *c <= 0x10ffff &&
+        (*c < 0xd800 || *c > 0xdfff))
+        return n;
+    *c = 0xfffd;
+    return 1;
+}
+
+/* Writes the first character of s as it may be shown, and how many bytes of s
+ * it took. C1 controls and what turns the direction of the text around become
+ * U+FFFD, as bytes that are not UTF-8 do, other controls their pictures. */
+static size_t name_character(const char *s, char text[5])
+{
+    uint32_t c;
+    size_t n = rill_character(s, &c);
+    bool shown = (c < 0x7f || c > 0x9f) && (c < 0xfffd || c > 0xffff) &&
+                 (c < 0x2028 || c > 0x202e) && (c < 0x2066 || c > 0x2069);
+    if (c < 0x20 || c == 0x7f)
         sprintf(text, "\xe2\x90%c", c == 0x7f ? 0xa1 : (int)(0x80 + c));
-    return valid ? n : 1;
+    else
+        sprintf(text, "%.*s", shown ? (int)n : 3,
+                shown ? s : "\xef\xbf\xbd");
+    return n;
 }
 
 const char *rill_name_text(const char *name, int columns,

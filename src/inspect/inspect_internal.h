@@ -34,6 +34,10 @@ const char *rill_input_name(const rill_node *n, int i, const char *unnamed,
 const char *rill_shape_label(const rill_tensor *x, char buffer[RILL_LABEL]);
 #define RILL_SHAPE_LABEL(x) rill_shape_label(x, (char[RILL_LABEL]){ 0 })
 
+/* The first character of s into c, U+FFFD for a byte that is not UTF-8, and
+ * how many bytes it took. */
+size_t rill_character(const char *s, uint32_t *c);
+
 /* The name as it may be shown: valid UTF-8 without control characters, of at
  * most so many characters, cut in the middle: "encod…weight". */
 const char *rill_name_text(const char *name, int columns,

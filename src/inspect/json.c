@@ -23,57 +23,38 @@ static void json_bytes(rill_json *j, const char *bytes, size_t n)
     j->n += n;
 }
 
-void rill_json_raw(rill_json *j, const char *text)
+static void json_begin(rill_json *j, const char *key)
+{
+    if (j->n && !strchr("\n{[,:", j->at[j->n - 1]))
+        json_bytes(j, ",", 1);
+    if (key) {
+        rill_json_string(j, NULL, key);
+        json_bytes(j, ":", 1);
+    }
+}
+
+void rill_json_put(rill_json *j, const char *key, const char *text)
+{
+    json_begin(j, key);
+    rill_json_end(j, text);
+}
+
+void rill_json_end(rill_json *j, const char *text)
 {
     json_bytes(j, text, strlen(text));
 }
 
-void rill_json_key(rill_json *j, const char *key)
+void rill_json_integer(rill_json *j, const char *key, int64_t v)
 {
-    json_bytes(j, ",", 1);
-    rill_json_string(j, key);
-    json_bytes(j, ":", 1);
-}
-
-/* ---- numbers ------------------------------------------------------------ */
-
-enum { DIGITS = 20 }; /* of the largest uint64_t */
-
-/* Writes v's digits so that they end before `end`; returns the first. */
-static char *json_digits(char *end, uint64_t v)
-{
-    do {
-        *--end = (char)('0' + v % 10);
-        v /= 10;
-    } while (v);
-    return end;
-}
-
-void rill_json_integer(rill_json *j, int64_t v)
-{
-    char text[DIGITS + 1], *end = text + sizeof text;
-    char *at = json_digits(end, v < 0 ? -(uint64_t)v : (uint64_t)v);
+    char text[20], *end = text + sizeof text, *first = end;
+    uint64_t left = v < 0 ? -(uint64_t)v : (uint64_t)v;
+    do
+        *--first = (char)('0' + left % 10);
+    while (left /= 10);
     if (v < 0)
-        *--at = '-';
-    json_bytes(j, at, (size_t)(end - at));
-}
-
-/* Writes n digits, the first at ten to the power of `ten`; returns the end.
- * Far from 1 the point follows the first, and the caller adds the power. */
-static char *json_decimal(char *to, const char *digits, int n, int ten,
-                          bool plain)
-{
-    int point = plain ? ten + 1 : 1; /* digits before it */
-    if (point <= 0) {
-        *to++ = '0';
-        *to++ = '.';
-    }
-    for (int i = point < 0 ? point : 0; i < n || i < point; i++) {
-        if (i == point && i > 0)
-            *to++ = '.';
-        *to++ = i >= 0 && i < n ? digits[i] : '0';
-    }
-    return to;
+        *--first = '-';
+    json_begin(j, key);
+    json_bytes(j, first, (size_t)(end - first));
 }
 
 /* x times ten to the power of n: for small n rounded once. */
@@ -88,91 +69,62 @@ static double json_scaled(double x, int n)
     return n > 250 ? x * 1e250 * pow(10, n - 250) : x * pow(10, n);
 }
 
-void rill_json_number(rill_json *j, double v)
+void rill_json_number(rill_json *j, const char *key, double v)
 {
-    enum { LEAST = 100000 }; /* of six digits */
     if (!isfinite(v)) {
-        rill_json_raw(j, "null");
+        rill_json_put(j, key, "null");
         return;
     }
+    char text[40] = "-", digits[6], *to = text + (v < 0);
     double x = fabs(v);
-    int ten = x > 0 ? (int)floor(log10(x)) : 0;
-    uint64_t six = (uint64_t)(json_scaled(x, 5 - ten) + 0.5);
-    if (six >= 10 * LEAST) { /* 999999.7, or log10 was rounded */
+    int ten = x > 0 ? (int)floor(log10(x)) : 0, n = 6;
+    int six = (int)(json_scaled(x, 5 - ten) + 0.5);
+    if (six >= 1000000) { /* 999999.7, or log10 was rounded */
         six /= 10;
         ten++;
     }
-    while (six && six % 10 == 0)
-        six /= 10;
-    char digits[DIGITS], text[2 * DIGITS] = "-";
-    char *end = digits + sizeof digits, *first = json_digits(end, six);
+    for (int i = n - 1; i >= 0; i--, six /= 10)
+        digits[i] = (char)('0' + six % 10);
+    while (n > 1 && digits[n - 1] == '0')
+        n--;
     bool plain = ten >= -5 && ten < 15;
-    char *to = json_decimal(text + (v < 0), first, (int)(end - first), ten,
-                            plain);
+    int top = plain ? ten : 0; /* the power of ten of the first digit */
+    for (int p = top > 0 ? top : 0; p >= 0 || p > top - n; p--) {
+        if (p == -1)
+            *to++ = '.';
+        *to++ = p <= top && p > top - n ? digits[top - p] : '0';
+    }
+    if (!plain)
+        to += sprintf(to, "e%d", ten);
+    json_begin(j, key);
     json_bytes(j, text, (size_t)(to - text));
-    if (!plain) {
-        json_bytes(j, "e", 1);
-        rill_json_integer(j, ten);
-    }
-}
-
-void rill_json_numbers(rill_json *j, const double *v, int64_t n)
-{
-    for (int64_t i = 0; i < n; i++) {
-        rill_json_raw(j, i ? "," : "[");
-        rill_json_number(j, v[i]);
-    }
-    rill_json_raw(j, n > 0 ? "]" : "[]");
 }
 
 void rill_json_shape(rill_json *j, const rill_tensor *x)
 {
-    rill_json_key(j, "shape");
-    rill_json_raw(j, "[");
-    for (int d = 0; d < rill_ndim(x); d++) {
-        rill_json_raw(j, d ? "," : "");
-        rill_json_integer(j, rill_dim(x, d));
-    }
-    rill_json_raw(j, "]");
+    rill_json_put(j, "shape", "[");
+    for (int d = 0; d < rill_ndim(x); d++)
+        rill_json_integer(j, NULL, rill_dim(x, d));
+    rill_json_end(j, "]");
 }
 
-/* ---- strings ------------------------------------------------------------ */
-
-/* How many bytes the UTF-8 character at s has; 0 where it is none. */
-static size_t json_character(const unsigned char *s)
+void rill_json_string(rill_json *j, const char *key, const char *s)
 {
-    static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
-    size_t n = s[0] < 0x80 ? 1 : s[0] < 0xc0 ? 0 : s[0] < 0xe0 ? 2 :
-               s[0] < 0xf0 ? 3 : s[0] < 0xf8 ? 4 : 0;
-    uint32_t c = n > 1 ? s[0] & (0x7fu >> n) : s[0];
-    for (size_t i = 1; i < n; i++) {
-        if ((s[i] & 0xc0) != 0x80)
-            return 0;
-        c = c << 6 | (s[i] & 0x3f);
-    }
-    bool valid = n && c >= least[n] && c <= 0x10ffff &&
-                 (c < 0xd800 || c > 0xdfff);
-    return valid ? n : 0;
-}
-
-void rill_json_string(rill_json *j, const char *s)
-{
-    static const char hex[] = "0123456789abcdef";
+    uint32_t c;
+    json_begin(j, key);
     json_bytes(j, "\"", 1);
-    for (size_t n; *s; s += n ? n : 1) {
-        unsigned char c = (unsigned char)*s;
-        n = json_character((const unsigned char *)s);
-        if (n == 0) {
-            rill_json_raw(j, "\xef\xbf\xbd"); /* U+FFFD */
-        } else if (c < 0x20) {
-            const char text[] = { '\\', 'u', '0', '0', hex[c >> 4],
-                                  hex[c & 15] };
-            json_bytes(j, text, sizeof text);
-        } else {
-            if (c == '"' || c == '\\')
-                json_bytes(j, "\\", 1);
+    for (size_t n; *s; s += n) {
+        n = rill_character(s, &c);
+        if (c == '"' || c == '\\')
+            json_bytes(j, "\\", 1);
+        if (c < 0x20) {
+            char text[8];
+            sprintf(text, "\\u%04x", (unsigned)c);
+            rill_json_end(j, text);
+        } else if (c == 0xfffd)
+            rill_json_end(j, "\xef\xbf\xbd");
+        else
             json_bytes(j, s, n);
-        }
     }
     json_bytes(j, "\"", 1);
 }

@@ -1,8 +1,11 @@
-/* json.h: JSON text, made in memory: internal to src/inspect. */
+/* json.h: JSON text, made in memory: internal to src/inspect.
+ *
+ * What begins a value puts a comma before it where one is due, and its key;
+ * in an array the key is NULL. */
 #ifndef RILL_JSON_H
 #define RILL_JSON_H
 
-#include "inspect.h"
+#include "inspect_internal.h"
 
 #pragma GCC visibility push(hidden)
 
@@ -14,23 +17,20 @@ typedef struct {
     bool failed;
 } rill_json;
 
-/* Text as it stands. */
-void rill_json_raw(rill_json *j, const char *text);
+/* Text as it stands: null, or what opens an object or array. */
+void rill_json_put(rill_json *j, const char *key, const char *text);
 
-/* A comma, the key, a colon. */
-void rill_json_key(rill_json *j, const char *key);
+/* What closes it. */
+void rill_json_end(rill_json *j, const char *text);
 
 /* A number to six significant digits; null where it is not finite. */
-void rill_json_number(rill_json *j, double v);
-void rill_json_integer(rill_json *j, int64_t v);
+void rill_json_number(rill_json *j, const char *key, double v);
+void rill_json_integer(rill_json *j, const char *key, int64_t v);
 
 /* A string in quotes; of bytes that are not UTF-8 each becomes U+FFFD. */
-void rill_json_string(rill_json *j, const char *s);
+void rill_json_string(rill_json *j, const char *key, const char *s);
 
-/* [v[0], v[1], ...] */
-void rill_json_numbers(rill_json *j, const double *v, int64_t n);
-
-/* ,"shape":[64,2] */
+/* "shape":[64,2] */
 void rill_json_shape(rill_json *j, const rill_tensor *x);
 
 #pragma GCC visibility pop

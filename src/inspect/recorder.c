@@ -112,7 +112,7 @@ static void recorder_params(rill_recorder *r)
     r->slot = recorder_alloc(r, (size_t)r->slots * sizeof *r->slot);
     for (int i = 0; i < r->slots && !rill_recorder_error(r); i++)
         r->slot[i] = (rill_snapshot){
-            .param = recorder_alloc(r, n * sizeof *r->slot->param),
+            .param = recorder_alloc(r, 2 * n * sizeof *r->slot->param),
             .gradients = recorder_alloc(r, bytes) };
 }
 
@@ -150,7 +150,7 @@ static void recorder_make(rill_recorder *r, const char *path)
     r->start = rill_recorder_seconds();
     if (!r->aside)
         rill_recorder_fail(r, "recorder: out of memory");
-    r->open = !rill_recorder_error(r) && rill_log_open(r, r->opts.title);
+    r->open = !rill_recorder_error(r) && rill_log_open(r);
 }
 
 /* Starts to record a run into the file at path, in place of what it held: a

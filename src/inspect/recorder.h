@@ -45,7 +45,7 @@ typedef struct {
 typedef struct {
     int64_t step;
     double seconds, loss, lr;
-    rill_measured *param;
+    rill_measured *param; /* and then, the writer's, each layer's */
     bool broad; /* what follows was measured, too */
     double noise;
     void *gradients; /* sampled */
@@ -99,7 +99,7 @@ void rill_recorder_fail(rill_recorder *r, const char *format, ...);
 rill_json *rill_line_begin(rill_recorder *r, const char *type);
 void rill_line_end(rill_recorder *r);
 
-bool rill_log_open(rill_recorder *r, const char *title);
+bool rill_log_open(rill_recorder *r);
 void rill_log_close(rill_recorder *r);
 double rill_recorder_seconds(void);
 

@@ -39,14 +39,14 @@ static void log_flush(rill_recorder *r)
 rill_json *rill_line_begin(rill_recorder *r, const char *type)
 {
     pthread_mutex_lock(&r->lock);
-    rill_json_raw(&r->text, "{\"type\":");
-    rill_json_string(&r->text, type);
+    rill_json_put(&r->text, NULL, "{");
+    rill_json_string(&r->text, "type", type);
     return &r->text;
 }
 
 void rill_line_end(rill_recorder *r)
 {
-    rill_json_raw(&r->text, "}\n");
+    rill_json_end(&r->text, "}\n");
     if (r->text.failed)
         rill_recorder_fail(r, "recorder: out of memory");
     else
@@ -56,7 +56,7 @@ void rill_line_end(rill_recorder *r)
     pthread_mutex_unlock(&r->lock);
 }
 
-static void log_run(rill_recorder *r, const char *title)
+static void log_run(rill_recorder *r)
 {
     char now[32];
     time_t seconds = time(NULL);
@@ -64,30 +64,23 @@ static void log_run(rill_recorder *r, const char *title)
     gmtime_r(&seconds, &utc);
     strftime(now, sizeof now, "%Y-%m-%dT%H:%M:%SZ", &utc);
     rill_json *j = rill_line_begin(r, "run");
-    rill_json_raw(j, ",\"rill\":1");
-    rill_json_key(j, "title");
-    rill_json_string(j, title ? title : r->path);
-    rill_json_key(j, "started");
-    rill_json_string(j, now);
-    rill_json_key(j, "dtype");
-    rill_json_string(j, rill_dtype_name(r->dtype));
-    rill_json_key(j, "every");
-    rill_json_integer(j, r->opts.every);
-    rill_json_key(j, "details");
-    rill_json_integer(j, r->opts.details);
-    rill_json_key(j, "sampled");
-    rill_json_integer(j, RILL_SAMPLED);
-    rill_json_key(j, "parameters");
+    rill_json_integer(j, "rill", 1);
+    rill_json_string(j, "title", r->opts.title ? r->opts.title : r->path);
+    rill_json_string(j, "started", now);
+    rill_json_string(j, "dtype", rill_dtype_name(r->dtype));
+    rill_json_integer(j, "every", r->opts.every);
+    rill_json_integer(j, "details", r->opts.details);
+    rill_json_integer(j, "sampled", RILL_SAMPLED);
+    rill_json_put(j, "parameters", "[");
     for (int i = 0; i < r->n; i++) {
         const rill_tensor *w = r->param[i].w;
-        rill_json_raw(j, i ? ",{\"name\":" : "[{\"name\":");
-        rill_json_string(j, rill_name(w));
+        rill_json_put(j, NULL, "{");
+        rill_json_string(j, "name", rill_name(w));
         rill_json_shape(j, w);
-        rill_json_key(j, "layer");
-        rill_json_string(j, r->layer[r->param[i].layer]);
-        rill_json_raw(j, "}");
+        rill_json_string(j, "layer", r->layer[r->param[i].layer]);
+        rill_json_end(j, "}");
     }
-    rill_json_raw(j, r->n ? "]" : "[]");
+    rill_json_end(j, "]");
     rill_line_end(r);
 }
 
@@ -114,107 +107,87 @@ static void log_histogram(const rill_recorder *r, rill_json *j,
         low = e < low ? e : low;
         high = e > high ? e : high;
     }
-    rill_json_raw(j, "{\"zero\":");
-    rill_json_integer(j, zeros);
-    rill_json_key(j, "nonfinite");
-    rill_json_integer(j, nonfinite);
-    rill_json_key(j, "low");
-    rill_json_integer(j, low > high ? 0 : low + LEAST);
-    rill_json_key(j, "counts");
-    for (int e = low; e <= high; e++) {
-        rill_json_raw(j, e > low ? "," : "[");
-        rill_json_integer(j, counts[e]);
-    }
-    rill_json_raw(j, low > high ? "[]}" : "]}");
+    rill_json_put(j, NULL, "{");
+    rill_json_integer(j, "zero", zeros);
+    rill_json_integer(j, "nonfinite", nonfinite);
+    rill_json_integer(j, "low", low > high ? 0 : low + LEAST);
+    rill_json_put(j, "counts", "[");
+    for (int e = low; e <= high; e++)
+        rill_json_integer(j, NULL, counts[e]);
+    rill_json_end(j, "]}");
 }
 
 static void log_histograms(const rill_recorder *r, rill_json *j,
                            const rill_snapshot *s)
 {
-    rill_json_key(j, "histogram");
-    for (int i = 0; i < r->n; i++) {
-        const rill_recorded *p = &r->param[i];
-        rill_json_raw(j, i ? "," : "[");
+    rill_json_put(j, "histogram", "[");
+    for (int i = 0; i < r->n; i++)
         if (s->param[i].learned)
-            log_histogram(r, j, p, s->gradients);
+            log_histogram(r, j, &r->param[i], s->gradients);
         else
-            rill_json_raw(j, "null");
+            rill_json_put(j, NULL, "null");
+    rill_json_end(j, "]");
+}
+
+/* Norms, and by what share of its norm it moved, of each parameter or layer.
+ * NaN where there is none. */
+static void log_figures(rill_json *j, const rill_measured *m, int n)
+{
+    enum { WEIGHT, GRAD, UPDATE, FIGURES };
+    static const char *const keys[] = { "weight", "grad", "update" };
+    for (int f = WEIGHT; f < FIGURES; f++) {
+        rill_json_put(j, keys[f], "[");
+        for (int i = 0; i < n; i++) {
+            double square = f == WEIGHT ? m[i].weight :
+                            !m[i].learned ? NAN :
+                            f == GRAD ? m[i].grad : m[i].moved / m[i].before;
+            rill_json_number(j, NULL, sqrt(square));
+        }
+        rill_json_end(j, "]");
     }
-    rill_json_raw(j, r->n ? "]" : "[]");
 }
 
-/* One figure of a parameter, or of a layer: norms, and by what share of its
- * norm it moved. NaN where there is none. */
-typedef enum { WEIGHT, GRAD, UPDATE } log_figure;
-
-static double log_param(const rill_measured *m, log_figure figure)
+/* Adds up the layers' squares; a sample's moves stand for all elements'. */
+static void log_layers(const rill_recorder *r, rill_json *j, rill_snapshot *s)
 {
-    if (figure == WEIGHT)
-        return sqrt(m->weight);
-    return !m->learned ? NAN : sqrt(figure == GRAD ? m->grad
-                                                   : m->moved / m->before);
-}
-
-/* By sums of squares over the layer's parameters; a sample's stands for all
- * elements. */
-static double log_layer(const rill_recorder *r, const rill_measured *m,
-                        int layer, log_figure figure)
-{
-    double sum = 0, base = 0;
-    bool any = figure == WEIGHT;
+    rill_measured *layers = s->param + r->n;
+    memset(layers, 0, (size_t)r->layers * sizeof *layers);
     for (int i = 0; i < r->n; i++) {
         const rill_recorded *p = &r->param[i];
-        if (p->layer != layer || (figure != WEIGHT && !m[i].learned))
+        const rill_measured *m = &s->param[i];
+        rill_measured *layer = &layers[p->layer];
+        layer->weight += m->weight;
+        if (!m->learned)
             continue;
-        any = true;
-        base += m[i].weight;
-        sum += figure == WEIGHT ? m[i].weight : figure == GRAD ? m[i].grad :
-               p->sampled == 0 ? 0 : m[i].moved * (double)p->n /
-                                     (double)p->sampled;
+        layer->learned = true;
+        layer->grad += m->grad;
+        layer->before += m->weight;
+        if (p->sampled)
+            layer->moved += m->moved * (double)p->n / (double)p->sampled;
     }
-    return !any ? NAN : sqrt(figure == UPDATE ? sum / base : sum);
-}
-
-static void log_figures(const rill_recorder *r, rill_json *j,
-                        const rill_measured *m, bool layers)
-{
-    static const char *const keys[] = { "weight", "grad", "update" };
-    for (int f = WEIGHT; f <= UPDATE; f++) {
-        int n = layers ? r->layers : r->n;
-        if (layers && f == WEIGHT)
-            rill_json_raw(j, "\"weight\":");
-        else
-            rill_json_key(j, keys[f]);
-        for (int i = 0; i < n; i++) {
-            rill_json_raw(j, i ? "," : "[");
-            rill_json_number(j, layers ? log_layer(r, m, i, f)
-                                       : log_param(&m[i], f));
-        }
-        rill_json_raw(j, n ? "]" : "[]");
-    }
+    rill_json_put(j, "layers", "{");
+    log_figures(j, layers, r->layers);
+    rill_json_end(j, "}");
 }
 
 static void log_activations(rill_json *j, const rill_snapshot *s)
 {
-    rill_json_key(j, "activations");
+    rill_json_put(j, "activations", "[");
     for (size_t i = 0; i < s->activities; i++) {
         const rill_activity *a = &s->activity[i];
         bool relu = strcmp(a->op->name, "relu") == 0;
         char label[RILL_LABEL]; /* as rill_node_name has it */
         snprintf(label, sizeof label, "%s.%d", a->op->name, a->index);
-        rill_json_raw(j, i ? ",{\"name\":" : "[{\"name\":");
-        rill_json_string(j, s->name[a->name] ? s->name + a->name : label);
-        rill_json_key(j, "op");
-        rill_json_string(j, a->op->name);
-        rill_json_key(j, relu ? "zero" : "saturated");
-        rill_json_number(j, a->share);
-        if (relu) {
-            rill_json_key(j, "dead");
-            rill_json_number(j, a->dead);
-        }
-        rill_json_raw(j, "}");
+        rill_json_put(j, NULL, "{");
+        rill_json_string(j, "name",
+                         s->name[a->name] ? s->name + a->name : label);
+        rill_json_string(j, "op", a->op->name);
+        rill_json_number(j, relu ? "zero" : "saturated", a->share);
+        if (relu)
+            rill_json_number(j, "dead", a->dead);
+        rill_json_end(j, "}");
     }
-    rill_json_raw(j, s->activities ? "]" : "[]");
+    rill_json_end(j, "]");
 }
 
 static void log_time(rill_json *j, double seconds)
@@ -223,33 +196,26 @@ static void log_time(rill_json *j, double seconds)
     int64_t n = (int64_t)(seconds * 1e6);
     snprintf(text, sizeof text, "%" PRId64 ".%06d", n / 1000000,
              (int)(n % 1000000));
-    rill_json_key(j, "time");
-    rill_json_raw(j, text);
+    rill_json_put(j, "time", text);
 }
 
-static void log_step(rill_recorder *r, const rill_snapshot *s)
+static void log_step(rill_recorder *r, rill_snapshot *s)
 {
     rill_json *j = rill_line_begin(r, "step");
-    rill_json_key(j, "step");
-    rill_json_integer(j, s->step);
+    rill_json_integer(j, "step", s->step);
     log_time(j, s->seconds);
-    rill_json_key(j, "loss");
-    rill_json_number(j, s->loss);
-    rill_json_key(j, "lr");
-    rill_json_number(j, s->lr);
-    log_figures(r, j, s->param, false);
-    rill_json_raw(j, ",\"layers\":{");
-    log_figures(r, j, s->param, true);
-    rill_json_raw(j, "}");
+    rill_json_number(j, "loss", s->loss);
+    rill_json_number(j, "lr", s->lr);
+    log_figures(j, s->param, r->n);
+    log_layers(r, j, s);
     if (s->broad) {
         log_histograms(r, j, s);
         log_activations(j, s);
-        rill_json_key(j, "noise");
-        rill_json_number(j, s->noise);
     } else {
-        rill_json_raw(j, ",\"histogram\":null,\"activations\":null,"
-                         "\"noise\":null");
+        rill_json_put(j, "histogram", "null");
+        rill_json_put(j, "activations", "null");
     }
+    rill_json_number(j, "noise", s->broad ? s->noise : NAN);
     rill_line_end(r);
 }
 
@@ -297,7 +263,7 @@ static bool log_start(rill_recorder *r)
 
 /* The first line is written at once: a disk that is full is told of before
  * training begins. */
-bool rill_log_open(rill_recorder *r, const char *title)
+bool rill_log_open(rill_recorder *r)
 {
     r->text.size = 2 * MANY_BYTES; /* so that no step has it grow */
     r->text.at = malloc(r->text.size);
@@ -310,7 +276,7 @@ bool rill_log_open(rill_recorder *r, const char *title)
         rill_recorder_fail(r, "recorder: cannot write %s: %s", r->path,
                            strerror(errno));
     else
-        log_run(r, title);
+        log_run(r);
     log_flush(r);
     if (!rill_recorder_error(r) && log_start(r))
         return true;
@@ -326,8 +292,7 @@ void rill_log_close(rill_recorder *r)
     pthread_join(r->writer, NULL);
     if (!rill_recorder_error(r)) {
         rill_json *j = rill_line_begin(r, "end");
-        rill_json_key(j, "step");
-        rill_json_integer(j, r->steps);
+        rill_json_integer(j, "step", r->steps);
         log_time(j, rill_recorder_seconds() - r->start);
         rill_line_end(r);
     }

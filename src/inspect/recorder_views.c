@@ -26,33 +26,29 @@ static void views_graph(rill_recorder *r, rill_tape *t)
 {
     char label[RILL_LABEL];
     rill_json *j = rill_line_begin(r, "graph");
-    rill_json_key(j, "nodes");
+    rill_json_put(j, "nodes", "[");
     for (int i = 0; i < r->graph; i++) {
         const rill_node *n = rill_tape_node(t, i);
         const rill_op *op = rill_node_op(n);
         int parameter = rill_recorder_find(r, rill_node_output(n));
-        rill_json_raw(j, i ? ",{\"name\":" : "[{\"name\":");
-        rill_json_string(j, rill_node_name(n, label));
-        rill_json_key(j, "op");
+        rill_json_put(j, NULL, "{");
+        rill_json_string(j, "name", rill_node_name(n, label));
         if (op)
-            rill_json_string(j, op->name);
+            rill_json_string(j, "op", op->name);
         else
-            rill_json_raw(j, "null");
+            rill_json_put(j, "op", "null");
         rill_json_shape(j, rill_node_output(n));
-        rill_json_raw(j, ",\"inputs\":[");
-        for (int k = 0, given = 0; k < rill_node_inputs(n); k++) {
+        rill_json_put(j, "inputs", "[");
+        for (int k = 0; k < rill_node_inputs(n); k++) {
             const rill_node *from = rill_node_source(n, k);
-            if (!rill_node_input(n, k))
-                continue; /* one that was left out */
-            rill_json_raw(j, given++ ? "," : "");
-            rill_json_integer(j, from ? rill_node_index(from) : -1);
+            if (rill_node_input(n, k)) /* else it was left out */
+                rill_json_integer(j, NULL, from ? rill_node_index(from) : -1);
         }
-        rill_json_raw(j, "]");
-        rill_json_key(j, "parameter");
-        rill_json_number(j, parameter < 0 ? NAN : parameter);
-        rill_json_raw(j, "}");
+        rill_json_end(j, "]");
+        rill_json_number(j, "parameter", parameter < 0 ? NAN : parameter);
+        rill_json_end(j, "}");
     }
-    rill_json_raw(j, r->graph ? "]" : "[]");
+    rill_json_end(j, "]");
     rill_line_end(r);
 }
 
@@ -96,18 +92,18 @@ static rill_tensor *views_rows(rill_recorder *r, const rill_tensor *x,
 /* "key":[[x[0][0], ...], ...], or of one dimension [x[0], ...]. */
 static void views_matrix(rill_json *j, const char *key, const rill_tensor *x)
 {
-    int64_t rows = rill_dim(x, 0);
-    int64_t width = rill_ndim(x) > 1 ? rill_dim(x, 1) : 1;
-    rill_json_key(j, key);
-    for (int64_t i = 0; i < rows; i++) {
-        rill_json_raw(j, i ? "," : "[");
-        for (int64_t c = 0; c < width; c++) {
-            rill_json_raw(j, c ? "," : rill_ndim(x) > 1 ? "[" : "");
-            rill_json_number(j, rill_at(x, i * width + c));
-        }
-        rill_json_raw(j, rill_ndim(x) > 1 ? width ? "]" : "[]" : "");
+    bool rows = rill_ndim(x) > 1;
+    int64_t width = rows ? rill_dim(x, 1) : 1;
+    rill_json_put(j, key, "[");
+    for (int64_t i = 0; i < rill_dim(x, 0); i++) {
+        if (rows)
+            rill_json_put(j, NULL, "[");
+        for (int64_t c = 0; c < width; c++)
+            rill_json_number(j, NULL, rill_at(x, i * width + c));
+        if (rows)
+            rill_json_end(j, "]");
     }
-    rill_json_raw(j, rows ? "]" : "[]");
+    rill_json_end(j, "]");
 }
 
 /* Of the first rows: what a loss without weights or smoothing makes of them,
@@ -125,14 +121,14 @@ static void views_open(rill_recorder *r, rill_json *j, const rill_node *n)
     rill_tensor *losses = rill_dtype_of(y) == RILL_I32
                               ? rill_cross_entropy(t, z, y, &each)
                               : rill_cross_entropy_probs(t, z, y, &each);
-    rill_json_raw(j, "{\"node\":");
-    rill_json_integer(j, rill_node_index(n));
+    rill_json_put(j, "loss", "{");
+    rill_json_integer(j, "node", rill_node_index(n));
     views_matrix(j, "logits", z);
     views_matrix(j, "probs", rill_softmax(t, z, -1));
     views_matrix(j, "target", y);
     views_matrix(j, "residual", rill_softmax_residual(t, z, y));
     views_matrix(j, "losses", losses);
-    rill_json_raw(j, "}");
+    rill_json_end(j, "}");
 }
 
 void rill_recorder_detail(rill_recorder *r, rill_tape *t)
@@ -145,23 +141,20 @@ void rill_recorder_detail(rill_recorder *r, rill_tape *t)
     }
     r->detail_due = r->steps + r->opts.details;
     rill_json *j = rill_line_begin(r, "detail");
-    rill_json_key(j, "step");
-    rill_json_integer(j, r->steps);
-    rill_json_key(j, "gradient");
+    rill_json_integer(j, "step", r->steps);
+    rill_json_put(j, "gradient", "[");
     for (int i = 0; i < len; i++) {
         const rill_tensor *g =
             rill_grad(t, rill_node_output(rill_tape_node(t, i)));
-        rill_json_raw(j, i ? "," : "[");
-        rill_json_number(j, g ? sqrt(rill_squares(
+        rill_json_number(j, NULL, g ? sqrt(rill_squares(
             r->isa, rill_dtype_of(g), rill_data(g),
             (size_t)rill_numel(g))) : NAN);
     }
-    rill_json_raw(j, len ? "]" : "[]");
-    rill_json_key(j, "loss");
+    rill_json_end(j, "]");
     if (loss)
         views_open(r, j, loss);
     else
-        rill_json_raw(j, "null");
+        rill_json_put(j, "loss", "null");
     rill_line_end(r);
     views_well(r, "recorder");
 }
@@ -172,8 +165,7 @@ void rill_recorder_detail(rill_recorder *r, rill_tape *t)
 static rill_json *views_line(rill_recorder *r, const char *type)
 {
     rill_json *j = rill_line_begin(r, type);
-    rill_json_key(j, "step");
-    rill_json_integer(j, r->steps ? r->steps - 1 : 0);
+    rill_json_integer(j, "step", r->steps ? r->steps - 1 : 0);
     return j;
 }
 
@@ -198,10 +190,8 @@ bool rill_recorder_value(rill_recorder *r, const char *name, double value)
         return false;
     }
     rill_json *j = views_line(r, "value");
-    rill_json_key(j, "name");
-    rill_json_string(j, name);
-    rill_json_key(j, "value");
-    rill_json_number(j, value);
+    rill_json_string(j, "name", name);
+    rill_json_number(j, "value", value);
     rill_line_end(r);
     return !rill_recorder_error(r);
 }
@@ -217,8 +207,7 @@ bool rill_recorder_event(rill_recorder *r, const char *text)
         return false;
     }
     rill_json *j = views_line(r, "event");
-    rill_json_key(j, "text");
-    rill_json_string(j, text);
+    rill_json_string(j, "text", text);
     rill_line_end(r);
     return !rill_recorder_error(r);
 }
@@ -246,6 +235,14 @@ static bool regions_fit(rill_recorder *r, rill_function *predict,
     return !wrong;
 }
 
+static void regions_pair(rill_json *j, const char *key, double a, double b)
+{
+    rill_json_put(j, key, "[");
+    rill_json_number(j, NULL, a);
+    rill_json_number(j, NULL, b);
+    rill_json_end(j, "]");
+}
+
 /* At most MOST_POINTS of x, evenly spread over its rows. */
 static void regions_points(rill_recorder *r, const rill_tensor *x,
                            const rill_tensor *labels)
@@ -253,20 +250,16 @@ static void regions_points(rill_recorder *r, const rill_tensor *x,
     int64_t rows = rill_dim(x, 0);
     int64_t n = rows < MOST_POINTS ? rows : MOST_POINTS;
     rill_json *j = rill_line_begin(r, "points");
+    rill_json_put(j, "x", "[");
     for (int64_t i = 0; i < n; i++) {
-        rill_json_raw(j, i ? ",[" : ",\"x\":[[");
-        rill_json_number(j, rill_at(x, i * rows / n * 2));
-        rill_json_raw(j, ",");
-        rill_json_number(j, rill_at(x, i * rows / n * 2 + 1));
-        rill_json_raw(j, "]");
+        int64_t at = i * rows / n * 2;
+        regions_pair(j, NULL, rill_at(x, at), rill_at(x, at + 1));
     }
-    rill_json_raw(j, "]");
-    rill_json_key(j, "labels");
-    for (int64_t i = 0; i < n; i++) {
-        rill_json_raw(j, i ? "," : "[");
-        rill_json_integer(j, rill_i32(labels)[i * rows / n]);
-    }
-    rill_json_raw(j, "]");
+    rill_json_end(j, "]");
+    rill_json_put(j, "labels", "[");
+    for (int64_t i = 0; i < n; i++)
+        rill_json_integer(j, NULL, rill_i32(labels)[i * rows / n]);
+    rill_json_end(j, "]");
     rill_line_end(r);
 }
 
@@ -338,16 +331,11 @@ bool rill_recorder_regions(rill_recorder *r, rill_function *predict,
         regions_points(r, x, labels);
     r->points = true;
     rill_json *j = views_line(r, "regions");
-    rill_json_key(j, "low");
-    rill_json_numbers(j, low, 2);
-    rill_json_key(j, "high");
-    rill_json_numbers(j, high, 2);
-    rill_json_key(j, "width");
-    rill_json_integer(j, SIDE);
-    rill_json_key(j, "height");
-    rill_json_integer(j, SIDE);
-    rill_json_key(j, "classes");
-    rill_json_string(j, text);
+    regions_pair(j, "low", low[0], low[1]);
+    regions_pair(j, "high", high[0], high[1]);
+    rill_json_integer(j, "width", SIDE);
+    rill_json_integer(j, "height", SIDE);
+    rill_json_string(j, "classes", text);
     rill_line_end(r);
     return !rill_recorder_error(r);
 }
