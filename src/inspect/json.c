@@ -10,8 +10,8 @@
 
 static void json_bytes(rill_json *j, const char *bytes, size_t n)
 {
-    if (j->size - j->n < n) {
-        size_t size = 2 * (j->size + n);
+    if (j->size - j->n <= n) {
+        size_t size = 2 * (j->size + n + 1);
         char *larger = j->failed ? NULL : realloc(j->at, size);
         j->failed = !larger;
         if (!larger)
@@ -21,15 +21,19 @@ static void json_bytes(rill_json *j, const char *bytes, size_t n)
     }
     memcpy(j->at + j->n, bytes, n);
     j->n += n;
+    j->at[j->n] = '\0';
 }
 
+/* Keys are the recorder's own: nothing in them has to be escaped. */
 static void json_begin(rill_json *j, const char *key)
 {
-    if (j->n && !strchr("\n{[,:", j->at[j->n - 1]))
+    char last = j->n ? j->at[j->n - 1] : '\n';
+    if (last != '\n' && last != '{' && last != '[')
         json_bytes(j, ",", 1);
     if (key) {
-        rill_json_string(j, NULL, key);
-        json_bytes(j, ":", 1);
+        json_bytes(j, "\"", 1);
+        json_bytes(j, key, strlen(key));
+        json_bytes(j, "\":", 2);
     }
 }
 
@@ -44,7 +48,7 @@ void rill_json_end(rill_json *j, const char *text)
     json_bytes(j, text, strlen(text));
 }
 
-void rill_json_integer(rill_json *j, const char *key, int64_t v)
+static void json_digits(rill_json *j, int64_t v)
 {
     char text[20], *end = text + sizeof text, *first = end;
     uint64_t left = v < 0 ? -(uint64_t)v : (uint64_t)v;
@@ -53,8 +57,13 @@ void rill_json_integer(rill_json *j, const char *key, int64_t v)
     while (left /= 10);
     if (v < 0)
         *--first = '-';
-    json_begin(j, key);
     json_bytes(j, first, (size_t)(end - first));
+}
+
+void rill_json_integer(rill_json *j, const char *key, int64_t v)
+{
+    json_begin(j, key);
+    json_digits(j, v);
 }
 
 /* x times ten to the power of n: for small n rounded once. */
@@ -94,10 +103,12 @@ void rill_json_number(rill_json *j, const char *key, double v)
             *to++ = '.';
         *to++ = p <= top && p > top - n ? digits[top - p] : '0';
     }
-    if (!plain)
-        to += sprintf(to, "e%d", ten);
     json_begin(j, key);
     json_bytes(j, text, (size_t)(to - text));
+    if (!plain) {
+        json_bytes(j, "e", 1);
+        json_digits(j, ten);
+    }
 }
 
 void rill_json_shape(rill_json *j, const rill_tensor *x)

@@ -9,15 +9,15 @@
 
 #pragma GCC visibility push(hidden)
 
-/* Grows as it is written to; freed by free(at). Where memory ran out it is
- * marked as failed and holds only a part. */
+/* A string that grows as it is written to; freed by free(at). Where memory
+ * ran out it is marked as failed and holds only a part. */
 typedef struct {
     char *at;
     size_t n, size;
     bool failed;
 } rill_json;
 
-/* Text as it stands: null, or what opens an object or array. */
+/* A value's text as it stands, or what opens an object or array. */
 void rill_json_put(rill_json *j, const char *key, const char *text);
 
 /* What closes it. */

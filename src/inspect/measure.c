@@ -17,46 +17,24 @@ __attribute__((noinline)) static double FN(exact)(const REAL *a,
     return sum;
 }
 
-/* The block's sum if it can be trusted, else a better one. */
-static inline double FN(trusted)(REAL sum, const REAL *a, const REAL *b,
-                                 size_t n)
-{
-    bool safe = sum > (REAL)1e-20 && sum < (REAL)1e30;
-    return safe ? (double)sum : FN(exact)(a, b, n);
-}
-
-static double FN(squares)(const void *x, size_t n)
+static double FN(squares)(const void *x, const void *less, size_t n)
 {
     double total = 0;
     for (size_t at = 0; at < n; at += BLOCK) {
         const REAL *a = (const REAL *)x + at;
+        const REAL *b = less ? (const REAL *)less + at : NULL;
         size_t m = n - at < BLOCK ? n - at : BLOCK;
         REAL sum = 0;
-        SIMD_REDUCE(+, sum) for (size_t i = 0; i < m; i++)
-            sum += a[i] * a[i];
-        total += FN(trusted)(sum, a, NULL, m);
+        if (!b)
+            SIMD_REDUCE(+, sum) for (size_t i = 0; i < m; i++)
+                sum += a[i] * a[i];
+        else
+            SIMD_REDUCE(+, sum) for (size_t i = 0; i < m; i++)
+                sum += (a[i] - b[i]) * (a[i] - b[i]);
+        bool safe = sum > (REAL)1e-20 && sum < (REAL)1e30;
+        total += safe ? (double)sum : FN(exact)(a, b, m);
     }
     return total;
-}
-
-static double FN(between)(const void *x, const void *y, size_t n)
-{
-    double total = 0;
-    for (size_t at = 0; at < n; at += BLOCK) {
-        const REAL *a = (const REAL *)x + at, *b = (const REAL *)y + at;
-        size_t m = n - at < BLOCK ? n - at : BLOCK;
-        REAL sum = 0;
-        SIMD_REDUCE(+, sum) for (size_t i = 0; i < m; i++)
-            sum += (a[i] - b[i]) * (a[i] - b[i]);
-        total += FN(trusted)(sum, a, b, m);
-    }
-    return total;
-}
-
-static void FN(rows)(const void *x, size_t rows, size_t width, double *sums)
-{
-    for (size_t r = 0; r < rows; r++)
-        sums[r] = FN(squares)((const REAL *)x + r * width, width);
 }
 
 static size_t FN(peak)(const REAL *x, size_t n)
@@ -67,49 +45,62 @@ static size_t FN(peak)(const REAL *x, size_t n)
     return at;
 }
 
-static void FN(product)(const void *left, const void *right, size_t rows,
-                        size_t out, size_t in, rill_product_entry *e)
+/* Whether gw is gy^T x. Looked at in one entry, where the first rows are
+ * largest; the tolerance is float32's. */
+static bool FN(whole)(const REAL *gy, const REAL *x, const REAL *gw,
+                      size_t rows, size_t out, size_t in)
 {
-    const REAL *y = left, *x = right;
     if (!rows || !out || !in)
-        return;
-    e->j = FN(peak)(y, out);
-    e->k = FN(peak)(x, in);
+        return false;
+    size_t j = FN(peak)(gy, out), k = FN(peak)(x, in);
+    double sum = 0, size = 0;
     for (size_t i = 0; i < rows; i++) {
-        double share = (double)y[i * out + e->j] * (double)x[i * in + e->k];
-        e->sum += share;
-        e->size += fabs(share);
+        double share = (double)gy[i * out + j] * (double)x[i * in + k];
+        sum += share;
+        size += fabs(share);
     }
+    return fabs((double)gw[j * in + k] - sum) <= 1e-4 * size;
 }
 
-static size_t FN(outside)(const void *in, size_t n, double low, double high)
+static double FN(shares)(const void *gy, const void *x, const void *gw,
+                         bool bias, size_t rows, size_t out, size_t in)
 {
-    const REAL *x = in, from = (REAL)low, to = (REAL)high;
-    size_t count = 0;
-    for (size_t at = 0; at < n; at += BLOCK) {
-        size_t end = n - at < BLOCK ? n : at + BLOCK;
-        int32_t some = 0; /* as narrow as REAL: as many at a time */
-        SIMD_REDUCE(+, some) for (size_t i = at; i < end; i++)
-            some += (x[i] < from) | (x[i] > to);
-        count += (size_t)some;
+    double sum = 0;
+    if (gw && !FN(whole)(gy, x, gw, rows, out, in))
+        return NAN;
+    for (size_t i = 0; i < rows; i++) {
+        double y = FN(squares)((const REAL *)gy + i * out, NULL, out);
+        sum += y * ((gw ? FN(squares)((const REAL *)x + i * in, NULL, in)
+                        : 0) + bias);
     }
-    return count;
+    return sum;
 }
 
-static size_t FN(zeros)(const void *in, size_t rows, size_t width,
-                        int32_t *alive)
+static size_t FN(count)(const void *in, size_t rows, size_t width, double low,
+                        double high, size_t *dead)
 {
-    const REAL *x = in;
+    const REAL from = (REAL)low, to = (REAL)high;
     size_t count = 0;
-    for (size_t r = 0; r < rows; r++, x += width) {
-        int32_t some = 0;
-        SIMD_REDUCE(+, some) for (size_t j = 0; j < width; j++) {
-            some += x[j] == 0;
-            alive[j] |= x[j] != 0;
+    *dead = 0;
+    for (size_t at = 0; at < width; at += BLOCK) {
+        int32_t ends[BLOCK] = { 0 }; /* as narrow as REAL: as many at a time */
+        size_t m = width - at < BLOCK ? width - at : BLOCK;
+        for (size_t r = 0; r < rows; r++) {
+            const REAL *x = (const REAL *)in + r * width + at;
+            SIMD for (size_t j = 0; j < m; j++)
+                ends[j] += (x[j] <= from) | (x[j] >= to);
         }
-        count += (size_t)some;
+        for (size_t j = 0; j < m; j++) {
+            count += (size_t)ends[j];
+            *dead += (size_t)ends[j] == rows;
+        }
     }
     return count;
+}
+
+static rill_measures FN(measures)(void)
+{
+    return (rill_measures){ FN(squares), FN(shares), FN(count) };
 }
 
 #else
@@ -119,59 +110,11 @@ enum { BLOCK = 512 };
 
 #include "../tensor/each_kernel.h"
 
-KERNELS(squares)
-KERNELS(between)
-KERNELS(rows)
-KERNELS(product)
-KERNELS(outside)
-KERNELS(zeros)
+KERNELS(measures)
 
-int rill_measure_isa(void)
+rill_measures rill_measures_of(rill_dtype dtype)
 {
-    return rill_isa_best();
-}
-
-double rill_squares(int isa, rill_dtype dtype, const void *x, size_t n)
-{
-    return KERNEL(squares, isa, dtype)(x, n);
-}
-
-double rill_squares_between(int isa, rill_dtype dtype, const void *a,
-                            const void *b, size_t n)
-{
-    return KERNEL(between, isa, dtype)(a, b, n);
-}
-
-void rill_row_squares(int isa, rill_dtype dtype, const void *x, size_t rows,
-                      size_t width, double *sums)
-{
-    KERNEL(rows, isa, dtype)(x, rows, width, sums);
-}
-
-rill_product_entry rill_product_at_peak(int isa, rill_dtype dtype,
-                                        const void *y, const void *x,
-                                        size_t rows, size_t out, size_t in)
-{
-    rill_product_entry e = { 0 };
-    KERNEL(product, isa, dtype)(y, x, rows, out, in, &e);
-    return e;
-}
-
-size_t rill_count_outside(int isa, rill_dtype dtype, const void *x, size_t n,
-                          double low, double high)
-{
-    return KERNEL(outside, isa, dtype)(x, n, low, high);
-}
-
-size_t rill_count_zeros(int isa, rill_dtype dtype, const void *x, size_t rows,
-                        size_t width, int32_t *alive, size_t *dead)
-{
-    memset(alive, 0, width * sizeof *alive);
-    size_t zeros = KERNEL(zeros, isa, dtype)(x, rows, width, alive);
-    *dead = 0;
-    for (size_t j = 0; j < width; j++)
-        *dead += !alive[j];
-    return zeros;
+    return KERNEL(measures, rill_isa_best(), dtype)();
 }
 
 #endif

@@ -5,11 +5,11 @@
  * reset is the writer's (recorder_log.c). After the first step nothing is
  * allocated, but for tapes that grow. The tape is only read. */
 #include "recorder.h"
-#include "measure.h"
 
 #include <inttypes.h>
 #include <math.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -55,68 +55,50 @@ static void *recorder_alloc(rill_recorder *r, size_t bytes)
     return p;
 }
 
-/* Memory for a moment: what it held is gone with the next call. */
-static void *recorder_scratch(rill_recorder *r, size_t bytes)
-{
-    if (bytes > r->scratch_bytes) {
-        r->scratch_bytes = 2 * bytes;
-        r->scratch = recorder_alloc(r, r->scratch_bytes);
-    }
-    return r->scratch;
-}
-
 /* ---- making one --------------------------------------------------------- */
-
-static size_t recorder_size(const rill_recorder *r)
-{
-    return r->dtype == RILL_F64 ? sizeof(double) : sizeof(float);
-}
 
 /* The number of w's layer, which is called what stands before w's last dot;
  * a layer's first parameter makes it. */
 static int recorder_layer(rill_recorder *r, const rill_tensor *w)
 {
-    const char *name = rill_name(w), *dot = strrchr(name, '.');
-    size_t n = dot ? (size_t)(dot - name) : 0;
+    char *name = recorder_alloc(r, strlen(rill_name(w)) + 1);
+    if (!name)
+        return 0;
+    char *dot = strrchr(strcpy(name, rill_name(w)), '.');
+    *(dot ? dot : name) = '\0';
     for (int i = 0; i < r->layers; i++)
-        if (strlen(r->layer[i]) == n && memcmp(r->layer[i], name, n) == 0)
+        if (strcmp(r->layer[i], name) == 0)
             return i;
-    char *copy = recorder_alloc(r, n + 1);
-    if (copy) {
-        memcpy(copy, name, n);
-        copy[n] = '\0';
-        r->layer[r->layers++] = copy;
-    }
-    return r->layers - 1;
+    r->layer[r->layers] = name;
+    return r->layers++;
 }
 
 static void recorder_params(rill_recorder *r)
 {
-    size_t n = (size_t)r->n, bytes;
+    size_t n = (size_t)r->n, bytes = 0, slots;
     r->param = recorder_alloc(r, n * sizeof *r->param);
     r->layer = recorder_alloc(r, n * sizeof *r->layer);
     for (int i = 0; i < r->n && !rill_recorder_error(r); i++) {
         rill_recorded *p = &r->param[i];
-        *p = (rill_recorded){ .w = rill_params_at(r->params, i),
-                              .at = r->samples };
+        p->w = rill_params_at(r->params, i);
         p->layer = recorder_layer(r, p->w);
         p->n = (size_t)rill_numel(p->w);
         p->sampled = p->n > RILL_SAMPLED ? RILL_SAMPLED : p->n;
-        r->samples += p->sampled;
+        p->at = bytes;
+        bytes += p->sampled * r->size;
     }
-    bytes = r->samples * recorder_size(r);
     r->before = recorder_alloc(r, bytes);
     r->after = recorder_alloc(r, bytes);
-    size_t slots = RING_BYTES / (bytes + 1);
-    r->slots = slots < 2 ? 2 : slots > MOST_SLOTS ? MOST_SLOTS : (int)slots;
-    r->slot = recorder_alloc(r, (size_t)r->slots * sizeof *r->slot);
-    for (int i = 0; i < r->slots && !rill_recorder_error(r); i++)
-        r->slot[i] = (rill_snapshot){
+    slots = RING_BYTES / (bytes + 1);
+    slots = slots < 2 ? 2 : slots > MOST_SLOTS ? MOST_SLOTS : slots;
+    r->slot = recorder_alloc(r, slots * sizeof *r->slot);
+    for (; r->slot && r->slots < slots; r->slots++)
+        r->slot[r->slots] = (rill_snapshot){
             .param = recorder_alloc(r, 2 * n * sizeof *r->slot->param),
             .gradients = recorder_alloc(r, bytes) };
 }
 
-static bool recorder_options(rill_recorder *r)
+static void recorder_options(rill_recorder *r, const char *path)
 {
     const struct { const char *name; int64_t *value, preset; } counts[] = {
         { "every", &r->opts.every, 1 }, { "details", &r->opts.details, 50 },
@@ -129,27 +111,26 @@ static bool recorder_options(rill_recorder *r)
                                "negative", counts[i].name, *v);
         *v = *v ? *v : counts[i].preset;
     }
-    if (!r->path)
+    if (!path)
         rill_recorder_fail(r, "recorder: the path is NULL");
     if (rill_params_error(r->params))
         rill_recorder_fail(r, "recorder: %s", rill_params_error(r->params));
-    return !rill_recorder_error(r);
 }
 
 static void recorder_make(rill_recorder *r, const char *path)
 {
-    r->isa = rill_measure_isa();
-    r->path = path;
-    if (!recorder_options(r))
+    recorder_options(r, path);
+    if (rill_recorder_error(r))
         return;
     char *copy = recorder_alloc(r, strlen(path) + 1);
     r->path = copy ? strcpy(copy, path) : "";
     r->n = rill_params_len(r->params);
     r->dtype = rill_dtype_of(rill_params_at(r->params, 0));
+    r->size = r->dtype == RILL_F64 ? sizeof(double) : sizeof(float);
+    for (rill_dtype dtype = RILL_F32; dtype <= RILL_F64; dtype++)
+        r->measures[dtype] = rill_measures_of(dtype);
     recorder_params(r);
     r->start = rill_recorder_seconds();
-    if (!r->aside)
-        rill_recorder_fail(r, "recorder: out of memory");
     r->open = !rill_recorder_error(r) && rill_log_open(r);
 }
 
@@ -165,20 +146,17 @@ rill_recorder *rill_recorder_new(const char *path, rill_params *p,
                                  const rill_recorder_opts *opts,
                                  char *error, size_t error_size)
 {
-    rill_tape *home = rill_tape_new(NULL);
-    rill_recorder *r = rill_tape_alloc(home, sizeof *r);
+    rill_tape *home = rill_tape_new(NULL), *aside = rill_tape_new(NULL);
+    rill_recorder *r = aside ? rill_tape_alloc(home, sizeof *r) : NULL;
     if (!r) {
         snprintf(error, error_size, "recorder: out of memory");
         rill_tape_free(home);
+        rill_tape_free(aside);
         return NULL;
     }
-    memset(r, 0, sizeof *r);
-    r->home = home;
-    r->params = p;
-    r->opts = opts ? *opts : (rill_recorder_opts){ 0 };
-    r->aside = rill_tape_new(NULL);
-    rill_tape_record(r->aside, false);
-    r->file = -1;
+    *r = (rill_recorder){ .home = home, .aside = aside, .params = p,
+                          .opts = opts ? *opts : (rill_recorder_opts){ 0 } };
+    rill_tape_record(aside, false);
     pthread_mutex_init(&r->lock, NULL);
     recorder_make(r, path);
     if (!rill_recorder_error(r))
@@ -207,6 +185,9 @@ void rill_recorder_free(rill_recorder *r)
     if (!r)
         return;
     rill_recorder_close(r);
+    for (size_t i = 0; i < r->slots; i++)
+        free(r->slot[i].activations.at);
+    free(r->text.at);
     pthread_mutex_destroy(&r->lock);
     rill_tape_free(r->aside);
     rill_tape_free(r->home);
@@ -214,28 +195,25 @@ void rill_recorder_free(rill_recorder *r)
 
 /* ---- parameters --------------------------------------------------------- */
 
-int rill_recorder_find(const rill_recorder *r, const rill_tensor *w)
+double rill_recorder_squares(const rill_recorder *r, const rill_tensor *x)
 {
-    for (int i = 0; i < r->n; i++)
-        if (r->param[i].w == w)
-            return i;
-    return -1;
+    return r->measures[rill_dtype_of(x)].squares(rill_data(x), NULL,
+                                                 (size_t)rill_numel(x));
 }
 
 /* The sampled elements of what is like parameter p, in memory for all. */
 static void *recorder_sample(const rill_recorder *r, const rill_recorded *p,
                              const rill_tensor *from, void *to)
 {
-    size_t size = recorder_size(r), runs = RILL_SAMPLED / RILL_RUN;
-    char *sample = (char *)to + p->at * size, *out = sample;
+    size_t runs = RILL_SAMPLED / RILL_RUN, run = RILL_RUN * r->size;
+    char *sample = (char *)to + p->at;
     const char *x = rill_data(from);
     if (p->sampled == p->n)
-        return memcpy(sample, x, p->n * size);
-    for (size_t i = 0; i < runs; i++, out += RILL_RUN * size) {
+        return memcpy(sample, x, p->n * r->size);
+    for (size_t i = 0; i < runs; i++)
         /* from first to last; at a multiple of RUN */
-        size_t at = i * (p->n - RILL_RUN) / (runs - 1) / RILL_RUN * RILL_RUN;
-        memcpy(out, x + at * size, RILL_RUN * size);
-    }
+        memcpy(sample + i * run,
+               x + i * (p->n - RILL_RUN) / (runs - 1) / RILL_RUN * run, run);
     return sample;
 }
 
@@ -252,18 +230,17 @@ static void measure_params(rill_recorder *r, rill_snapshot *s, rill_tape *t)
 {
     for (int i = 0; i < r->n; i++) {
         const rill_recorded *p = &r->param[i];
-        rill_measured *m = &s->param[i];
         const rill_tensor *g = recorder_grad(r, t, p->w);
-        bool whole = p->sampled == p->n;
-        *m = (rill_measured){ .learned = g != NULL };
-        m->weight = rill_squares(r->isa, r->dtype, rill_data(p->w), p->n);
+        rill_measured *m = &s->param[i];
+        *m = (rill_measured){ .weight = rill_recorder_squares(r, p->w),
+                              .learned = g != NULL };
         if (!g)
             continue;
-        m->grad = rill_squares(r->isa, r->dtype, rill_data(g), p->n);
+        m->grad = rill_recorder_squares(r, g);
         s->broad = s->broad || !isfinite(m->grad);
-        void *before = recorder_sample(r, p, p->w, r->before);
-        m->before = whole ? m->weight : rill_squares(r->isa, r->dtype, before,
-                                                     p->sampled);
+        const void *before = recorder_sample(r, p, p->w, r->before);
+        m->before = p->sampled == p->n ? m->weight
+            : r->measures[r->dtype].squares(before, NULL, p->sampled);
     }
 }
 
@@ -281,171 +258,95 @@ static void measure_moves(rill_recorder *r, rill_snapshot *s)
 {
     for (int i = 0; i < r->n; i++) {
         const rill_recorded *p = &r->param[i];
-        const char *before = (char *)r->before + p->at * recorder_size(r);
-        if (s->param[i].learned)
-            s->param[i].moved = rill_squares_between(
-                r->isa, r->dtype, before, p->sampled == p->n
-                    ? rill_data(p->w) : recorder_sample(r, p, p->w, r->after),
-                p->sampled);
+        if (!s->param[i].learned)
+            continue;
+        const void *after = p->sampled == p->n
+                                ? rill_data(p->w)
+                                : recorder_sample(r, p, p->w, r->after);
+        s->param[i].moved = r->measures[r->dtype].squares(
+            (const char *)r->before + p->at, after, p->sampled);
     }
 }
 
-/* ---- activations -------------------------------------------------------- */
-
-/* The array, or a copy with room for `needed` elements more after n. */
-static void *activity_grow(rill_recorder *r, void *array, size_t n,
-                           size_t needed, size_t size, size_t *room)
-{
-    if (n + needed <= *room)
-        return array;
-    *room = 2 * (n + needed);
-    void *larger = recorder_alloc(r, *room * size);
-    if (larger && n)
-        memcpy(larger, array, n * size);
-    return larger;
-}
-
-/* Room in the snapshot for some more activations and bytes of names. */
-static bool activity_room(rill_recorder *r, rill_snapshot *s, size_t more,
-                          size_t bytes)
-{
-    s->activity = activity_grow(r, s->activity, s->activities, more,
-                                sizeof *s->activity, &s->room);
-    s->name = activity_grow(r, s->name, s->names, bytes, 1, &s->names_room);
-    return s->activity && s->name;
-}
+/* ---- the tape ----------------------------------------------------------- */
 
 /* Within 0.01 of an end of (0, 1); tanh is sigmoid stretched to (-1, 1). */
 static const struct { const char *op; double low, high; } saturating[] = {
-    { "sigmoid", 0.01, 0.99 }, { "tanh", -0.98, 0.98 }, { "relu", 0, 0 }
+    { "relu", 0, NAN }, { "sigmoid", 0.01, 0.99 }, { "tanh", -0.98, 0.98 }
 };
-enum { RELU = 2, ACTIVATIONS };
+enum { ACTIVATIONS = sizeof saturating / sizeof *saturating };
 
-static void measure_activation(rill_recorder *r, rill_snapshot *s,
-                               const rill_node *n, int kind)
+static void measure_activation(const rill_recorder *r, rill_json *j,
+                               rill_tape *t, const rill_node *n)
 {
+    char label[RILL_LABEL];
     const rill_tensor *y = rill_node_output(n);
-    const char *name = rill_name(y);
-    size_t all = (size_t)rill_numel(y), count, dead = 0;
+    const char *op = rill_node_op(n)->name;
     size_t width = rill_ndim(y) ? (size_t)rill_dim(y, -1) : 1;
-    if (!activity_room(r, s, 1, strlen(name) + 1))
+    size_t all = (size_t)rill_numel(y), dead;
+    int kind = 0;
+    while (kind < ACTIVATIONS && strcmp(op, saturating[kind].op) != 0)
+        kind++;
+    if (kind == ACTIVATIONS || !rill_grad(t, y))
         return;
-    if (kind == RELU) {
-        int32_t *alive = recorder_scratch(r, width * sizeof *alive);
-        if (!alive)
-            return;
-        count = rill_count_zeros(r->isa, rill_dtype_of(y), rill_data(y),
-                                 width ? all / width : 0, width, alive,
-                                 &dead);
-    } else {
-        count = rill_count_outside(r->isa, rill_dtype_of(y), rill_data(y),
-                                   all, saturating[kind].low,
-                                   saturating[kind].high);
-    }
-    s->activity[s->activities++] = (rill_activity){
-        .op = rill_node_op(n), .index = rill_node_index(n), .name = s->names,
-        .share = (double)count / (double)all,
-        .dead = (double)dead / (double)width };
-    strcpy(s->name + s->names, name);
-    s->names += strlen(name) + 1;
+    bool relu = kind == 0;
+    size_t count = r->measures[rill_dtype_of(y)].count(
+        rill_data(y), width ? all / width : 0, width, saturating[kind].low,
+        saturating[kind].high, &dead);
+    rill_json_put(j, NULL, "{");
+    rill_json_string(j, "name", rill_node_name(n, label));
+    rill_json_string(j, "op", op);
+    rill_json_number(j, relu ? "zero" : "saturated",
+                     (double)count / (double)all);
+    if (relu)
+        rill_json_number(j, "dead", (double)dead / (double)width);
+    rill_json_end(j, "}");
 }
 
-/* ---- gradient noise ----------------------------------------------------- */
-
-/* A linear node, y = x W^T + b, and the gradients in y, W and b. */
-typedef struct {
-    const rill_tensor *x, *gy, *gw, *gb; /* gw, gb: NULL where frozen */
-    size_t rows, in, out;
-} noise_layer;
-
-/* Whether the weight's gradient is still the sum of the rows' shares: not
- * clipped, not replaced, of no other use. Looked at in one entry; the
- * tolerance is float32's. */
-static bool noise_whole(const rill_recorder *r, const noise_layer *l)
-{
-    rill_product_entry e = rill_product_at_peak(
-        r->isa, rill_dtype_of(l->gy), rill_data(l->gy), rill_data(l->x),
-        l->rows, l->out, l->in);
-    return fabs(rill_at(l->gw, (int64_t)(e.j * l->in + e.k)) - e.sum) <=
-           1e-4 * e.size;
-}
-
-/* What the layer adds to sum |g_i|^2: row i's share of the gradient in W is
- * gy_i x_i^T, of squared norm |gy_i|^2 |x_i|^2, and in b it is gy_i. */
-static double noise_rows(rill_recorder *r, const noise_layer *l)
-{
-    double *a = recorder_scratch(r, 2 * l->rows * sizeof *a), sum = 0;
-    if (!a)
-        return NAN;
-    double *b = a + l->rows;
-    rill_row_squares(r->isa, rill_dtype_of(l->gy), rill_data(l->gy), l->rows,
-                     l->out, a);
-    rill_row_squares(r->isa, rill_dtype_of(l->x), rill_data(l->x), l->rows,
-                     l->in, b);
-    for (size_t i = 0; i < l->rows; i++)
-        sum += a[i] * ((l->gw ? b[i] : 0) + (l->gb ? 1 : 0));
-    return sum;
-}
-
-static double noise_square(const rill_recorder *r, const rill_tensor *g)
-{
-    return !g ? 0 : rill_squares(r->isa, rill_dtype_of(g), rill_data(g),
-                                 (size_t)rill_numel(g));
-}
-
+/* Over the linear nodes, y = x W^T + b. */
 typedef struct {
     int64_t rows; /* -1: no layer yet */
     double each;  /* sum over rows of |g_i|^2; NaN: not to be had */
     double whole; /* |G|^2 */
 } noise_sums;
 
-static void measure_noise(rill_recorder *r, rill_tape *t, const rill_node *n,
-                          noise_sums *sums)
+static void measure_noise(const rill_recorder *r, rill_tape *t,
+                          const rill_node *n, noise_sums *sums)
 {
-    const rill_tensor *w = rill_node_input(n, 1);
-    const rill_tensor *b = rill_node_input(n, 2);
-    noise_layer l = { .x = rill_node_input(n, 0),
-                      .gy = rill_grad(t, rill_node_output(n)),
-                      .out = (size_t)rill_dim(w, 0),
-                      .in = (size_t)rill_dim(w, 1) };
-    l.gw = rill_node_wants(n, 1) ? rill_grad(t, w) : NULL;
-    l.gb = rill_node_wants(n, 2) ? rill_grad(t, b) : NULL;
-    l.rows = (size_t)rill_dim(l.x, 0);
-    if (!l.gw && !l.gb)
+    const rill_tensor *x = rill_node_input(n, 0), *w = rill_node_input(n, 1);
+    const rill_tensor *gy = rill_grad(t, rill_node_output(n));
+    const rill_tensor *g[2] = { NULL }; /* in W and b; NULL where frozen */
+    int64_t rows = rill_dim(x, 0);
+    for (int i = 0; i < 2; i++)
+        if (rill_node_wants(n, i + 1))
+            g[i] = rill_grad(t, rill_node_input(n, i + 1));
+    if (isnan(sums->each) || !gy || (!g[0] && !g[1]))
         return;
-    bool same = sums->rows < 0 || sums->rows == (int64_t)l.rows;
-    sums->rows = (int64_t)l.rows;
-    if (rill_ndim(l.x) != 2 || !same || (l.gw && !noise_whole(r, &l))) {
-        sums->each = NAN;
-        return;
-    }
-    sums->each += noise_rows(r, &l);
-    sums->whole += noise_square(r, l.gw) + noise_square(r, l.gb);
+    bool same = sums->rows < 0 || sums->rows == rows;
+    sums->rows = rows;
+    sums->each += rill_ndim(x) != 2 || !same ? NAN :
+        r->measures[rill_dtype_of(gy)].shares(
+            rill_data(gy), rill_data(x), g[0] ? rill_data(g[0]) : NULL, g[1],
+            (size_t)rows, (size_t)rill_dim(w, 0), (size_t)rill_dim(w, 1));
+    for (int i = 0; i < 2; i++)
+        sums->whole += g[i] ? rill_recorder_squares(r, g[i]) : 0;
 }
 
-/* What stands on the tape: activations, and the linear layers' rows. */
 static void measure_tape(rill_recorder *r, rill_snapshot *s, rill_tape *t)
 {
     noise_sums sums = { .rows = -1 };
     int len = rill_tape_len(t);
+    s->activations.n = 0;
+    rill_json_put(&s->activations, NULL, "[");
     for (int i = 0; i < len; i++) {
         const rill_node *n = rill_tape_node(t, i);
         const rill_op *op = rill_node_op(n);
-        int kind = 0;
-        if (!op)
-            continue;
-        bool linear = strcmp(op->name, "linear") == 0 &&
-                      rill_node_inputs(n) == 3;
-        while (!linear && kind < ACTIVATIONS &&
-               strcmp(op->name, saturating[kind].op) != 0)
-            kind++;
-        if (kind == ACTIVATIONS || !rill_grad(t, rill_node_output(n)))
-            continue;
-        if (!linear)
-            measure_activation(r, s, n, kind);
-        else if (!isnan(sums.each))
+        if (op && strcmp(op->name, "linear") == 0 && rill_node_inputs(n) == 3)
             measure_noise(r, t, n, &sums);
+        else if (op)
+            measure_activation(r, &s->activations, t, n);
     }
+    rill_json_end(&s->activations, "]");
     s->noise = sums.rows < 0 ? NAN : ((double)sums.rows * sums.each -
                                       sums.whole) / sums.whole;
 }
@@ -463,13 +364,10 @@ double rill_recorder_seconds(void)
 static rill_snapshot *recorder_slot(rill_recorder *r)
 {
     const struct timespec wait = { .tv_nsec = 20000 };
-    size_t filled = atomic_load(&r->filled), slots = (size_t)r->slots;
-    while (filled - atomic_load(&r->written) == slots)
+    size_t filled = atomic_load(&r->filled);
+    while (filled - atomic_load(&r->written) == r->slots)
         nanosleep(&wait, NULL);
-    rill_snapshot *s = &r->slot[filled % slots];
-    s->activities = 0;
-    s->names = 0;
-    return s;
+    return &r->slot[filled % r->slots];
 }
 
 static void measure_step(rill_recorder *r, rill_snapshot *s, rill_optim *o,
@@ -490,15 +388,21 @@ static void measure_step(rill_recorder *r, rill_snapshot *s, rill_optim *o,
 /* Hands the snapshot to the writer, and logs what the step is due beside. */
 static void recorder_publish(rill_recorder *r, rill_snapshot *s, rill_tape *t)
 {
+    bool failed = s->activations.failed;
+    /* at the first: the others will need as much room */
+    for (size_t i = 1; r->steps == 0 && !failed && i < r->slots; i++) {
+        rill_json_put(&r->slot[i].activations, NULL, s->activations.at);
+        failed = r->slot[i].activations.failed;
+    }
+    if (failed)
+        rill_recorder_fail(r, "recorder: out of memory");
+    if (!recorder_on(r))
+        return;
     measure_moves(r, s);
     if (s->broad && r->opts.every <= OFTEN)
         r->broad_due = r->steps + BROAD_STEPS;
-    /* at the first: the others will need as much room */
-    for (int i = 1; r->steps == 0 && i < r->slots; i++)
-        activity_room(r, &r->slot[i], s->activities, s->names);
-    if (recorder_on(r)) /* memory may have run out */
-        atomic_fetch_add(&r->filled, 1);
-    if (recorder_on(r) && t && r->steps >= r->detail_due)
+    atomic_fetch_add(&r->filled, 1);
+    if (t && r->steps >= r->detail_due)
         rill_recorder_detail(r, t);
 }
 

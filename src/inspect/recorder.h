@@ -8,8 +8,8 @@
 #ifndef RILL_RECORDER_H
 #define RILL_RECORDER_H
 
-#include "inspect_internal.h"
 #include "json.h"
+#include "measure.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -24,7 +24,7 @@ typedef struct {
     const rill_tensor *w;
     int layer;
     size_t n, sampled; /* elements, and how many of them are in its sample */
-    size_t at;         /* where that begins among all samples */
+    size_t at;         /* where that begins among all samples, in bytes */
 } rill_recorded;
 
 /* Sums of squares, of one parameter at one step. */
@@ -35,24 +35,13 @@ typedef struct {
 } rill_measured;
 
 typedef struct {
-    const rill_op *op;
-    int index;    /* on the tape */
-    size_t name;  /* where it begins in the snapshot's; "" for none */
-    double share; /* saturated, or for a relu zero */
-    double dead;
-} rill_activity;
-
-typedef struct {
     int64_t step;
     double seconds, loss, lr;
     rill_measured *param; /* and then, the writer's, each layer's */
     bool broad; /* what follows was measured, too */
     double noise;
-    void *gradients; /* sampled */
-    size_t activities, room;
-    rill_activity *activity;
-    size_t names, names_room; /* in bytes */
-    char *name;
+    void *gradients;       /* sampled */
+    rill_json activations; /* as they stand in the log */
 } rill_snapshot;
 
 struct rill_recorder {
@@ -62,12 +51,13 @@ struct rill_recorder {
     rill_recorder_opts opts;
     rill_params *params;
     rill_dtype dtype;
-    int isa, n, layers, slots;
+    size_t size, slots; /* of an element in bytes; of the ring */
+    rill_measures measures[2]; /* by dtype */
+    int n, layers;
     rill_recorded *param;
     const char **layer; /* names */
     rill_snapshot *slot;
     double start;
-    size_t samples;  /* elements of all samples */
     /* the training thread's */
     bool open;          /* there is a writer, and a log to write to */
     int64_t steps;      /* taken */
@@ -75,8 +65,6 @@ struct rill_recorder {
     int graph;          /* nodes of the graph that was logged */
     bool points;        /* they were logged */
     void *before, *after; /* sampled weights */
-    void *scratch;
-    size_t scratch_bytes;
     rill_tape *aside; /* reset after each use */
     /* shared */
     pthread_t writer;
@@ -106,8 +94,8 @@ double rill_recorder_seconds(void);
 /* "graph", where it is another than before, and "detail". */
 void rill_recorder_detail(rill_recorder *r, rill_tape *t);
 
-/* Which recorded parameter w is; -1: none. */
-int rill_recorder_find(const rill_recorder *r, const rill_tensor *w);
+/* The sum of its elements' squares. */
+double rill_recorder_squares(const rill_recorder *r, const rill_tensor *x);
 
 #pragma GCC visibility pop
 

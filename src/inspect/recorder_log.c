@@ -89,14 +89,15 @@ static void log_run(rill_recorder *r)
 /* How many magnitudes lie in [2^e, 2^(e + 1)), from the lowest e that
  * has any; of p's sample among the gradients. */
 static void log_histogram(const rill_recorder *r, rill_json *j,
-                          const rill_recorded *p, const void *gradients)
+                          const rill_recorded *p, const char *gradients)
 {
     enum { LEAST = -1074, POWERS = 1024 - LEAST };
     int counts[POWERS] = { 0 }, zeros = 0, nonfinite = 0;
     int low = POWERS, high = -1;
-    for (size_t i = p->at; i < p->at + p->sampled; i++) {
-        double v = r->dtype == RILL_F32 ? ((const float *)gradients)[i]
-                                        : ((const double *)gradients)[i];
+    const void *g = gradients + p->at;
+    for (size_t i = 0; i < p->sampled; i++) {
+        double v = r->dtype == RILL_F32 ? ((const float *)g)[i]
+                                        : ((const double *)g)[i];
         if (v == 0 || !isfinite(v)) {
             zeros += v == 0;
             nonfinite += v != 0;
@@ -170,26 +171,6 @@ static void log_layers(const rill_recorder *r, rill_json *j, rill_snapshot *s)
     rill_json_end(j, "}");
 }
 
-static void log_activations(rill_json *j, const rill_snapshot *s)
-{
-    rill_json_put(j, "activations", "[");
-    for (size_t i = 0; i < s->activities; i++) {
-        const rill_activity *a = &s->activity[i];
-        bool relu = strcmp(a->op->name, "relu") == 0;
-        char label[RILL_LABEL]; /* as rill_node_name has it */
-        snprintf(label, sizeof label, "%s.%d", a->op->name, a->index);
-        rill_json_put(j, NULL, "{");
-        rill_json_string(j, "name",
-                         s->name[a->name] ? s->name + a->name : label);
-        rill_json_string(j, "op", a->op->name);
-        rill_json_number(j, relu ? "zero" : "saturated", a->share);
-        if (relu)
-            rill_json_number(j, "dead", a->dead);
-        rill_json_end(j, "}");
-    }
-    rill_json_end(j, "]");
-}
-
 static void log_time(rill_json *j, double seconds)
 {
     char text[32]; /* to the microsecond, however long it takes */
@@ -208,13 +189,11 @@ static void log_step(rill_recorder *r, rill_snapshot *s)
     rill_json_number(j, "lr", s->lr);
     log_figures(j, s->param, r->n);
     log_layers(r, j, s);
-    if (s->broad) {
+    if (s->broad)
         log_histograms(r, j, s);
-        log_activations(j, s);
-    } else {
+    else
         rill_json_put(j, "histogram", "null");
-        rill_json_put(j, "activations", "null");
-    }
+    rill_json_put(j, "activations", s->broad ? s->activations.at : "null");
     rill_json_number(j, "noise", s->broad ? s->noise : NAN);
     rill_line_end(r);
 }
@@ -232,7 +211,7 @@ static void *log_writer(void *recorder)
         closing = atomic_load(&r->closing); /* before the last look */
         size_t filled = atomic_load(&r->filled);
         for (size_t i = atomic_load(&r->written); i < filled; i++) {
-            log_step(r, &r->slot[i % (size_t)r->slots]);
+            log_step(r, &r->slot[i % r->slots]);
             atomic_store(&r->written, i + 1);
         }
         double now = rill_recorder_seconds();
@@ -282,7 +261,6 @@ bool rill_log_open(rill_recorder *r)
         return true;
     if (r->file >= 0)
         close(r->file);
-    free(r->text.at);
     return false;
 }
 
@@ -300,5 +278,4 @@ void rill_log_close(rill_recorder *r)
     if (close(r->file) && errno != EINTR)
         rill_recorder_fail(r, "recorder: cannot write %s: %s", r->path,
                            strerror(errno));
-    free(r->text.at);
 }

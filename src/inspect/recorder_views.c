@@ -4,9 +4,7 @@
  * These lines are made by the thread that trains. Ops run on the recorder's
  * own tape, which records nothing. */
 #include "recorder.h"
-#include "measure.h"
 
-#include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
@@ -22,6 +20,15 @@ static bool views_well(rill_recorder *r, const char *who)
 
 /* ---- the graph ---------------------------------------------------------- */
 
+/* Which recorded parameter w is; NaN: none. */
+static double views_parameter(const rill_recorder *r, const rill_tensor *w)
+{
+    for (int i = 0; i < r->n; i++)
+        if (r->param[i].w == w)
+            return i;
+    return NAN;
+}
+
 static void views_graph(rill_recorder *r, rill_tape *t)
 {
     char label[RILL_LABEL];
@@ -30,14 +37,14 @@ static void views_graph(rill_recorder *r, rill_tape *t)
     for (int i = 0; i < r->graph; i++) {
         const rill_node *n = rill_tape_node(t, i);
         const rill_op *op = rill_node_op(n);
-        int parameter = rill_recorder_find(r, rill_node_output(n));
+        const rill_tensor *y = rill_node_output(n);
         rill_json_put(j, NULL, "{");
         rill_json_string(j, "name", rill_node_name(n, label));
         if (op)
             rill_json_string(j, "op", op->name);
         else
             rill_json_put(j, "op", "null");
-        rill_json_shape(j, rill_node_output(n));
+        rill_json_shape(j, y);
         rill_json_put(j, "inputs", "[");
         for (int k = 0; k < rill_node_inputs(n); k++) {
             const rill_node *from = rill_node_source(n, k);
@@ -45,7 +52,7 @@ static void views_graph(rill_recorder *r, rill_tape *t)
                 rill_json_integer(j, NULL, from ? rill_node_index(from) : -1);
         }
         rill_json_end(j, "]");
-        rill_json_number(j, "parameter", parameter < 0 ? NAN : parameter);
+        rill_json_number(j, "parameter", views_parameter(r, y));
         rill_json_end(j, "}");
     }
     rill_json_end(j, "]");
@@ -146,9 +153,8 @@ void rill_recorder_detail(rill_recorder *r, rill_tape *t)
     for (int i = 0; i < len; i++) {
         const rill_tensor *g =
             rill_grad(t, rill_node_output(rill_tape_node(t, i)));
-        rill_json_number(j, NULL, g ? sqrt(rill_squares(
-            r->isa, rill_dtype_of(g), rill_data(g),
-            (size_t)rill_numel(g))) : NAN);
+        rill_json_number(j, NULL,
+                         g ? sqrt(rill_recorder_squares(r, g)) : NAN);
     }
     rill_json_end(j, "]");
     if (loss)
@@ -161,6 +167,17 @@ void rill_recorder_detail(rill_recorder *r, rill_tape *t)
 
 /* ---- what the user adds ------------------------------------------------- */
 
+/* Whether a line can be added: not after an error or a close, which is one,
+ * nor where something is wrong with it. */
+static bool views_may(rill_recorder *r, const char *type, const char *wrong)
+{
+    if (r && !r->open)
+        wrong = "the recorder was closed";
+    if (r && wrong)
+        rill_recorder_fail(r, "recorder_%s: %s", type, wrong);
+    return r && !wrong && !rill_recorder_error(r);
+}
+
 /* A line with the number of the last step taken. */
 static rill_json *views_line(rill_recorder *r, const char *type)
 {
@@ -169,30 +186,18 @@ static rill_json *views_line(rill_recorder *r, const char *type)
     return j;
 }
 
-/* Whether lines can be added: not after an error or a close, which is one. */
-static bool views_on(rill_recorder *r, const char *who)
-{
-    if (r && !r->open)
-        rill_recorder_fail(r, "%s: the recorder was closed", who);
-    return r && !rill_recorder_error(r);
-}
-
 /* Logs a value that the user measured at the last step taken, such as the
  * accuracy on rows that are not learned from; one that is not finite as null.
  * False where the recorder has an error, after a close, or the name is NULL;
  * true where r is NULL. */
 bool rill_recorder_value(rill_recorder *r, const char *name, double value)
 {
-    if (!views_on(r, "recorder_value"))
-        return !r;
-    if (!name) {
-        rill_recorder_fail(r, "recorder_value: the name is NULL");
-        return false;
+    if (views_may(r, "value", name ? NULL : "the name is NULL")) {
+        rill_json *j = views_line(r, "value");
+        rill_json_string(j, "name", name);
+        rill_json_number(j, "value", value);
+        rill_line_end(r);
     }
-    rill_json *j = views_line(r, "value");
-    rill_json_string(j, "name", name);
-    rill_json_number(j, "value", value);
-    rill_line_end(r);
     return !rill_recorder_error(r);
 }
 
@@ -200,15 +205,10 @@ bool rill_recorder_value(rill_recorder *r, const char *name, double value)
  * rill_recorder_value. */
 bool rill_recorder_event(rill_recorder *r, const char *text)
 {
-    if (!views_on(r, "recorder_event"))
-        return !r;
-    if (!text) {
-        rill_recorder_fail(r, "recorder_event: the text is NULL");
-        return false;
+    if (views_may(r, "event", text ? NULL : "the text is NULL")) {
+        rill_json_string(views_line(r, "event"), "text", text);
+        rill_line_end(r);
     }
-    rill_json *j = views_line(r, "event");
-    rill_json_string(j, "text", text);
-    rill_line_end(r);
     return !rill_recorder_error(r);
 }
 
@@ -218,21 +218,31 @@ enum { SIDE = 48, MOST_POINTS = 500, LETTERS = 36 };
 static const char letters[LETTERS + 1] =
     "0123456789abcdefghijklmnopqrstuvwxyz";
 
+/* Whether the arguments fit; the corners of what x covers and a twentieth
+ * more on each side. */
 static bool regions_fit(rill_recorder *r, rill_function *predict,
-                        const rill_tensor *x, const rill_tensor *labels)
+                        const rill_tensor *x, const rill_tensor *labels,
+                        double *low, double *high)
 {
     const char *wrong =
         !predict ? "predict is NULL" :
-        !x || rill_ndim(x) != 2 || rill_dim(x, 1) != 2 || !rill_dim(x, 0) ||
+        rill_ndim(x) != 2 || rill_dim(x, 1) != 2 || !rill_dim(x, 0) ||
         rill_dtype_of(x) == RILL_I32 ? "x is not [N, 2] of floats" :
         rill_ndim(labels) != 1 || rill_dim(labels, 0) != rill_dim(x, 0) ||
         !rill_i32(labels) ? "labels are not int32 [N]" : NULL;
-    for (int64_t i = 0; !wrong && i < rill_numel(x); i++)
-        if (!isfinite(rill_at(x, i)))
-            wrong = "x is not finite";
-    if (wrong)
-        rill_recorder_fail(r, "recorder_regions: %s", wrong);
-    return !wrong;
+    for (int d = 0; !wrong && d < 2; d++) {
+        low[d] = INFINITY;
+        high[d] = -INFINITY;
+        for (int64_t i = d; !wrong && i < rill_numel(x); i += 2) {
+            low[d] = fmin(low[d], rill_at(x, i));
+            high[d] = fmax(high[d], rill_at(x, i));
+            wrong = isfinite(rill_at(x, i)) ? NULL : "x is not finite";
+        }
+        double margin = high[d] > low[d] ? 0.05 * (high[d] - low[d]) : 1;
+        low[d] -= margin;
+        high[d] += margin;
+    }
+    return views_may(r, "regions", wrong);
 }
 
 static void regions_pair(rill_json *j, const char *key, double a, double b)
@@ -263,22 +273,6 @@ static void regions_points(rill_recorder *r, const rill_tensor *x,
     rill_line_end(r);
 }
 
-/* The corners of what x covers and a twentieth more on each side. */
-static void regions_range(const rill_tensor *x, double *low, double *high)
-{
-    for (int d = 0; d < 2; d++) {
-        low[d] = INFINITY;
-        high[d] = -INFINITY;
-        for (int64_t i = d; i < rill_numel(x); i += 2) {
-            low[d] = fmin(low[d], rill_at(x, i));
-            high[d] = fmax(high[d], rill_at(x, i));
-        }
-        double margin = high[d] > low[d] ? 0.05 * (high[d] - low[d]) : 1;
-        low[d] -= margin;
-        high[d] += margin;
-    }
-}
-
 /* The class at the middle of every cell, from the top row down; NULL, with
  * the error on t, where the network gives none. */
 static const int32_t *regions_classes(rill_tape *t, rill_function *predict,
@@ -292,8 +286,7 @@ static const int32_t *regions_classes(rill_tape *t, rill_function *predict,
         at[2 * i] = low[0] + across * (high[0] - low[0]);
         at[2 * i + 1] = high[1] - down * (high[1] - low[1]);
     }
-    rill_tensor *x = at ? rill_from(t, at, dtype,
-                                    RILL_SHAPE(SIDE * SIDE, 2)) : NULL;
+    rill_tensor *x = rill_from(t, at, dtype, RILL_SHAPE(SIDE * SIDE, 2));
     rill_tensor *z = x ? predict(t, &x, user) : NULL;
     if (!rill_error(t) && (rill_ndim(z) != 2 || rill_dim(z, 1) > LETTERS ||
                            rill_dim(z, 0) != SIDE * SIDE))
@@ -315,11 +308,8 @@ bool rill_recorder_regions(rill_recorder *r, rill_function *predict,
                            const rill_tensor *labels)
 {
     double low[2], high[2];
-    if (!views_on(r, "recorder_regions"))
-        return !r;
-    if (!regions_fit(r, predict, x, labels))
-        return false;
-    regions_range(x, low, high);
+    if (!regions_fit(r, predict, x, labels, low, high))
+        return !rill_recorder_error(r);
     const int32_t *class = regions_classes(r->aside, predict, user,
                                            rill_dtype_of(x), low, high);
     char text[SIDE * SIDE + 1] = "";
