@@ -735,8 +735,10 @@ static void assert_graph(const json_t *graph, const json_t *detail, int nodes)
             snprintf(way, sizeof way, "inputs.%d", given);
             if (!rill_node_input(n, k))
                 continue;
-            given++;
             assert_int(node, way, from ? rill_node_index(from) : -1);
+            g = rill_node_grad(n, k);
+            snprintf(way, sizeof way, "edges.%d.%d", i, given++);
+            ASSERT_LOGGED(detail, way, g ? rill_norm(g) : NAN);
         }
     }
 }

@@ -138,6 +138,30 @@ static void views_open(rill_recorder *r, rill_json *j, const rill_node *n)
     rill_json_end(j, "}");
 }
 
+static void views_norm(rill_recorder *r, rill_json *j, const rill_tensor *g)
+{
+    rill_json_number(j, NULL, g ? sqrt(rill_recorder_squares(r, g)) : NAN);
+}
+
+/* Of the gradient at each node, and of what it passed on to each input. */
+static void views_norms(rill_recorder *r, rill_json *j, rill_tape *t)
+{
+    rill_json_put(j, "gradient", "[");
+    for (int i = 0; i < r->graph; i++)
+        views_norm(r, j, rill_grad(t, rill_node_output(rill_tape_node(t, i))));
+    rill_json_end(j, "]");
+    rill_json_put(j, "edges", "[");
+    for (int i = 0; i < r->graph; i++) {
+        const rill_node *n = rill_tape_node(t, i);
+        rill_json_put(j, NULL, "[");
+        for (int k = 0; k < rill_node_inputs(n); k++)
+            if (rill_node_input(n, k)) /* as in the graph */
+                views_norm(r, j, rill_node_grad(n, k));
+        rill_json_end(j, "]");
+    }
+    rill_json_end(j, "]");
+}
+
 void rill_recorder_detail(rill_recorder *r, rill_tape *t)
 {
     const rill_node *loss = views_loss(t);
@@ -149,14 +173,7 @@ void rill_recorder_detail(rill_recorder *r, rill_tape *t)
     r->detail_due = r->steps + r->opts.details;
     rill_json *j = rill_line_begin(r, "detail");
     rill_json_integer(j, "step", r->steps);
-    rill_json_put(j, "gradient", "[");
-    for (int i = 0; i < len; i++) {
-        const rill_tensor *g =
-            rill_grad(t, rill_node_output(rill_tape_node(t, i)));
-        rill_json_number(j, NULL,
-                         g ? sqrt(rill_recorder_squares(r, g)) : NAN);
-    }
-    rill_json_end(j, "]");
+    views_norms(r, j, t);
     if (loss)
         views_open(r, j, loss);
     else

@@ -3,7 +3,8 @@ the browser test knows every figure the page must show.
 
 The schema is the recorder's. A run of depth d has layers fc1 to fcd of a
 weight and a bias; the gradient of layer i (from the loss: 0) is shrink^i at
-each step, but where it is told to be otherwise."""
+each step, but where it is told to be otherwise; the edge that is drawn to a
+node carries half of its gradient, as if there were another."""
 import json
 import math
 
@@ -119,8 +120,10 @@ def write(path, title, steps=300, depth=8, shrink=0.8, burst=None, names=(),
             put(**line)
             if step % details == 0 or step == steps - 1:
                 grad, layer = line['grad'], line['layers']['grad']
-                put(type='detail', step=step, gradient=grad + [
-                    layer[i // 2] for i in range(2 * depth)] + [1.0],
+                grad = grad + [layer[i // 2] for i in range(2 * depth)] + [1.0]
+                put(type='detail', step=step, gradient=grad,
+                    edges=[[grad[k] / 2 if k >= 0 and grad[k] else None
+                            for k in node['inputs']] for node in nodes],
                     loss=opened(step, steps))
                 put(**regions(step, steps))
                 put(type='value', step=step, name='validation accuracy',

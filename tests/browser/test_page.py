@@ -203,7 +203,7 @@ class Page(unittest.TestCase):
             By.CLASS_NAME, 'norm')]
         grad = runs.step_line(0, STEPS, 8, 0.8, None)['grad']
         for g in grad:
-            self.assertIn('%.3g' % g, norms)
+            self.assertIn('%.3g' % (g / 2), norms)
 
     def test_keyboard(self):
         self.open_one()
