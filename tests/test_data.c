@@ -347,6 +347,38 @@ START_TEST(classes_of_another_set)
 }
 END_TEST
 
+/* Columns in another order are others, wherever the label stands; names that
+ * only one of the two has are not compared. */
+START_TEST(columns_of_another_set)
+{
+    rill_dataset *d = read_text("wide,high,kind\n1,2,a\n", &header);
+    rill_csv_opts like = { .header = true, .label = "kind", .like = d };
+    assert_rows(read_text("kind,wide,high\na,3,4\n", &like), 1, 2,
+                (double[]){ 3, 4 }, (int32_t[]){ 0 });
+    assert_refused("\nwide,kind,wide\n3,a,4\n", &like,
+                   "data.csv:2:3: \"wide\" is not \"high\", the known name of "
+                   "this column");
+    like.label = NULL;
+    assert_refused("high,wide,kind\n4,3,a\n", &like,
+                   "data.csv:1:1: \"high\" is not \"wide\", the known name of "
+                   "this column");
+    assert_refused("3,4,a\n5,6,a\n", &like,
+                   "data.csv:1:1: \"3\" is not \"wide\", the known name of "
+                   "this column");
+    like.no_label = true;
+    assert_refused("wide,High\n3,4\n", &like,
+                   "data.csv:1:2: \"High\" is not \"high\", the known name of "
+                   "this column");
+    like = (rill_csv_opts){ .like = d };
+    rill_dataset *bare = read_text("3,4,a\n", &like);
+    rill_dataset_free(d);
+    like = (rill_csv_opts){ .header = true, .like = bare };
+    assert_rows(read_text("u,v,kind\n5,6,a\n", &like), 1, 2,
+                (double[]){ 5, 6 }, (int32_t[]){ 0 });
+    rill_dataset_free(bare);
+}
+END_TEST
+
 /* ---- refusals ----------------------------------------------------------- */
 
 START_TEST(bad_cells)
@@ -783,7 +815,7 @@ int main(void)
         "data", decimals, ways_to_write_the_same_rows, quotes, separators,
         more_than_a_buffer, gzipped, any_locale, names, label_columns,
         without_a_label, classes_that_are_numbers, classes_that_are_words,
-        classes_of_another_set, bad_cells, bad_lines, bad_files,
+        classes_of_another_set, columns_of_another_set, bad_cells, bad_lines, bad_files,
         bad_label_columns, from_memory, from_refused, no_set, shuffled,
         shuffles_forget_those_before, shuffles_are_fair,
         wide_rows_move_whole, split, batches, standardised,

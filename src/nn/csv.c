@@ -127,6 +127,28 @@ static bool csv_label_column(csv *c)
     return true;
 }
 
+/* Takes the features' names from the header, the same as like's if those have
+ * any. */
+static bool csv_names(csv *c)
+{
+    const char *const *known = c->opts.like ? c->opts.like->feature_names
+                                            : NULL;
+    const char **names = rill_tape_alloc(c->home, (size_t)c->features *
+                                                      sizeof *names);
+    for (int i = 0, f = 0; names && i < c->columns; i++) {
+        const char *name = c->cells[i].text;
+        if (i == c->label)
+            continue;
+        if (known && strcmp(known[f], name) != 0)
+            return csv_refuse(c, &c->cells[i],
+                              rill_nn_text(c->home, "is not \"%s\", the known "
+                                           "name of this column", known[f]));
+        names[f++] = rill_nn_text(c->home, "%s", name);
+    }
+    c->d->feature_names = names;
+    return !rill_error(c->home);
+}
+
 /* Takes the columns, and their names if there are any, from the first
  * record. */
 static bool csv_columns(csv *c)
@@ -141,17 +163,8 @@ static bool csv_columns(csv *c)
         return rill_fail(c->home, "%s: number of columns is %d: %s%" PRId64
                          " for features wanted", c->path, c->columns,
                          c->opts.no_label ? "" : "a label and ", wanted);
-    if (!c->opts.no_label && !csv_label_column(c))
-        return false;
-    if (!c->opts.header)
-        return true;
-    const char **names = rill_tape_alloc(c->home, (size_t)c->features *
-                                                      sizeof *names);
-    for (int i = 0, f = 0; names && i < c->columns; i++)
-        if (i != c->label)
-            names[f++] = rill_nn_text(c->home, "%s", c->cells[i].text);
-    c->d->feature_names = names;
-    return !rill_error(c->home);
+    return (c->opts.no_label || csv_label_column(c)) &&
+           (!c->opts.header || csv_names(c));
 }
 
 /* The value of a decimal number, else INFINITY, also for what strtod takes
@@ -252,14 +265,16 @@ static void csv_classes(csv *c)
  * count. Lines end in LF or CR LF. A number is decimal, with a point, in every
  * locale. Classes are words or numbers; their indices are in sorted order,
  * numbers by value and before words. opts->like is a set, say the training
- * part, that gives classes and number of features instead. With no_label
- * every column is a feature, and like gives no classes. opts may be NULL.
+ * part, that gives classes and features instead: their number and, where both
+ * have them, their names. With no_label every column is a feature, and like
+ * gives no classes. opts may be NULL.
  *
  * Errors, those of a cell with file, line and column: a file that cannot be
  * read or holds no row or a zero byte; a label column that is not there; rows
  * of different length; a feature that is no finite number in dtype; an empty
- * label; a class, or a number of features, that like does not have; a quote
- * that is never closed, or that text follows; another dtype; path is NULL. */
+ * label; a class, or a number or name of features, that like does not have; a
+ * quote that is never closed, or that text follows; another dtype; path is
+ * NULL. */
 rill_dataset *rill_dataset_csv(const char *path, rill_dtype dtype,
                                const rill_csv_opts *opts)
 {

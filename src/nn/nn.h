@@ -189,7 +189,8 @@ typedef struct {
                               -1 backwards; NULL: the last one */
     bool no_label;         /* there is none: every column is a feature */
     char separator;        /* 0: ',' */
-    const rill_dataset *like; /* the same classes in the same order; or NULL */
+    const rill_dataset *like; /* the same classes and columns in the same
+                                 order; or NULL */
 } rill_csv_opts;
 
 rill_dataset *rill_dataset_csv(const char *path, rill_dtype dtype,
