@@ -385,39 +385,75 @@ START_TEST(bad_cells)
 {
     assert_refused("a,1,2\n\n\"b\r\nb\",3,abc\n",
                    &(rill_csv_opts){ .label = "0" },
-                   "data.csv:4:3: \"abc\" is not a finite number");
+                   "data.csv:4:3: \"abc\" is not a number");
     assert_refused("1,2,a\n3,,a\n", NULL,
-                   "data.csv:2:2: \"\" is not a finite number");
+                   "data.csv:2:2: \"\" is a missing number");
+    assert_refused(",a\n", NULL, "data.csv:1:1: \"\" is a missing number");
     assert_refused("width,kind\n1,a\n", NULL,
                    "data.csv:1:1: \"width\" is not a number: is this line a "
                    "header?");
     assert_refused("width,kind\nwide,a\n", &header,
-                   "data.csv:2:1: \"wide\" is not a finite number");
+                   "data.csv:2:1: \"wide\" is not a number");
     static const char *const wrong[] = { "nan",  "NaN", "inf", "-Infinity",
                                          "0x10", "1,5", "1 2", "1e",
                                          "--1",  "e5",  ".",   "1.5.2",
-                                         "1e999", "\xc3\xa4", "1\r2" };
+                                         "\xc3\xa4", "1\r2" };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         char text[64], sentence[64];
         sprintf(text, "1;a\n%s;a\n", wrong[i]);
-        sprintf(sentence, "data.csv:2:1: \"%.*s\" is not a finite number",
+        sprintf(sentence, "data.csv:2:1: \"%.*s\" is not a number",
                 (int)strcspn(wrong[i], "\r"), wrong[i]);
         assert_refused(text, &(rill_csv_opts){ .separator = ';' }, sentence);
     }
     assert_failed(read_bytes("1,a\n-1e39,a\n", 12, RILL_F32, NULL),
-                  "data.csv:2:1: \"-1e39\" is not a finite number");
+                  "data.csv:2:1: \"-1e39\" is out of float32's range: float64 "
+                  "holds it");
+    assert_failed(read_bytes("1e39,a\n", 7, RILL_F32, NULL),
+                  "data.csv:1:1: \"1e39\" is out of float32's range: float64 "
+                  "holds it");
+    assert_failed(read_bytes("1e999,a\n", 8, RILL_F32, NULL),
+                  "data.csv:1:1: \"1e999\" is out of float64's range");
+    assert_refused("1,a\n-1e999,a\n", NULL,
+                   "data.csv:2:1: \"-1e999\" is out of float64's range");
     assert_refused("1,a\n2, \n", NULL,
                    "data.csv:2:2: \"\" is not a class");
     /* what would harm a screen, or is long, is cut */
     assert_refused("1,a\n\"2\x1b[2J\",a\n", NULL,
-                   "data.csv:2:1: \"2\" is not a finite number");
+                   "data.csv:2:1: \"2\" is not a number");
     assert_refused("1,a\n\"2\n3\",a\n", NULL,
-                   "data.csv:2:1: \"2\" is not a finite number");
+                   "data.csv:2:1: \"2\" is not a number");
     assert_refused("1,a\n"
                    "1234567890123456789012345678901234567890"
                    "12345678901234567890abc,a\n", NULL,
                    "data.csv:2:1: \"1234567890123456789012345678901234567890"
-                   "12345678901234567890\" is not a finite number");
+                   "12345678901234567890\" is not a number");
+}
+END_TEST
+
+/* The first row may be a header, or have the label in another column. */
+START_TEST(guesses)
+{
+    static const char header_too[] = "data.csv:1:1: \"oak\" is not a number: "
+                                     "is this line a header?",
+                      label_too[] = "data.csv:1:1: \"oak\" is not a number: is "
+                                    "this the label's column?",
+                      none[] = "data.csv:1:1: \"oak\" is not a number";
+    assert_refused("oak,elm,fig\n1,2,a\n", NULL, header_too);
+    assert_refused("oak,,elm\n", NULL, header_too);
+    assert_refused("oak,elm\n", &(rill_csv_opts){ .no_label = true },
+                   header_too);
+    assert_refused("oak,1\n", NULL, label_too);
+    assert_refused("oak,1,2\n", NULL, label_too);
+    assert_refused("oak,1e999,2\n", NULL, label_too);
+    assert_refused("oak,1,elm\n", NULL, none);
+    assert_refused("oak,1\n", &(rill_csv_opts){ .no_label = true }, none);
+    assert_refused("1,2,3\noak,5,6\n", NULL,
+                   "data.csv:2:1: \"oak\" is not a number");
+    assert_refused("kind,wide,high\noak,1,2\n", &header,
+                   "data.csv:2:1: \"oak\" is not a number: is this the label's "
+                   "column?");
+    assert_refused("wide,high,kind\noak,elm,a\n", &header,
+                   "data.csv:2:1: \"oak\" is not a number");
 }
 END_TEST
 
@@ -815,9 +851,9 @@ int main(void)
         "data", decimals, ways_to_write_the_same_rows, quotes, separators,
         more_than_a_buffer, gzipped, any_locale, names, label_columns,
         without_a_label, classes_that_are_numbers, classes_that_are_words,
-        classes_of_another_set, columns_of_another_set, bad_cells, bad_lines, bad_files,
-        bad_label_columns, from_memory, from_refused, no_set, shuffled,
-        shuffles_forget_those_before, shuffles_are_fair,
+        classes_of_another_set, columns_of_another_set, bad_cells, guesses,
+        bad_lines, bad_files, bad_label_columns, from_memory, from_refused,
+        no_set, shuffled, shuffles_forget_those_before, shuffles_are_fair,
         wide_rows_move_whole, split, batches, standardised,
         statistics_refused);
     remove(PATH);

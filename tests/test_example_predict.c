@@ -251,8 +251,8 @@ START_TEST(unusable_rows)
         { "1,2,oak\n", "rows: number of columns is 3: 2 for features "
                        "wanted" },
         { "1\n2\n", "rows: number of columns is 1: 2 for features wanted" },
-        { "1,2\n3,tall\n", "rows:2:2: \"tall\" is not a finite number" },
-        { "1,2\n,4\n", "rows:2:1: \"\" is not a finite number" },
+        { "1,2\n3,tall\n", "rows:2:2: \"tall\" is not a number" },
+        { "1,2\n,4\n", "rows:2:1: \"\" is a missing number" },
         { "height,wide\n1,2\n", "rows:1:1: \"height\" is not a number: is "
                                 "this line a header?" },
         { "", "rows: the file is empty" },

@@ -328,7 +328,7 @@ START_TEST(unusable_data)
     write_file("narrow.csv", "ash,1\n");
     assert_stops("--csv none.csv", 1, "none.csv: No such file or directory");
     assert_stops("--csv bad.csv", 1,
-                 "bad.csv:2:2: \"abc\" is not a finite number");
+                 "bad.csv:2:2: \"abc\" is not a number");
     assert_stops("--csv few.csv", 1,
                  "too few rows: 2 to learn from, 0 to validate with, 0 to "
                  "test on");
@@ -341,8 +341,8 @@ START_TEST(unusable_data)
     assert_stops("--csv names.csv --header --label tree", 1,
                  "names.csv: no column \"tree\" among 3");
     assert_stops("--csv trees.csv", 1,
-                 "trees.csv:1:1: \"oak\" is not a number: is this line a "
-                 "header?");
+                 "trees.csv:1:1: \"oak\" is not a number: is this the label's "
+                 "column?");
     assert_stops("--csv trees.csv --label 0 --test other.csv", 1,
                  "other.csv:2:1: \"fig\" is not one of the known classes");
     assert_stops("--csv trees.csv --label 0 --test narrow.csv", 1,

@@ -167,21 +167,22 @@ static bool csv_columns(csv *c)
            (!c->opts.header || csv_names(c));
 }
 
-/* The value of a decimal number, else INFINITY, also for what strtod takes
- * beside (nan, hexadecimal). */
+/* The value of a decimal number, infinite where float64 ends; else NAN, also
+ * for what strtod takes beside (inf, hexadecimal). */
 static double csv_number(const char *text)
 {
     char *end;
     double value = strtod(text, &end);
     bool decimal = *text && !text[strspn(text, "+-.0123456789eE")];
-    return decimal && !*end ? value : INFINITY;
+    return decimal && !*end ? value : NAN;
 }
 
 /* Numbers by value, then words by their bytes. */
 static int csv_class_order(const void *left, const void *right)
 {
     const char *const *a = left, *const *b = right;
-    double x = csv_number(*a), y = csv_number(*b);
+    double x = fmin(csv_number(*a), INFINITY), /* a NAN's, too */
+           y = fmin(csv_number(*b), INFINITY);
     return x < y ? -1 : x > y ? 1 : strcmp(*a, *b);
 }
 
@@ -189,6 +190,30 @@ static const char **csv_class_find(const char *name, const char **names,
                                    int64_t n)
 {
     return bsearch(&name, names, (size_t)n, sizeof *names, csv_class_order);
+}
+
+/* Says why a feature's cell is no number and, in the first row, what may have
+ * been forgotten. */
+static bool csv_refuse_number(const csv *c, const csv_cell *cell)
+{
+    const double value = csv_number(cell->text);
+    const char *guess = "";
+    bool numbers = false; /* whether another cell of this row is one */
+    if (!isnan(value))
+        return csv_refuse(c, cell, isfinite(value) ?
+                          "is out of float32's range: float64 holds it" :
+                          "is out of float64's range");
+    if (!*cell->text)
+        return csv_refuse(c, cell, "is a missing number");
+    for (int i = 0; i < c->columns; i++)
+        numbers |= !isnan(csv_number(c->cells[i].text));
+    if (c->rows == 0 && !c->opts.header && !numbers)
+        guess = ": is this line a header?";
+    else if (c->rows == 0 && c->label >= 0 &&
+             !isnan(csv_number(c->cells[c->label].text)))
+        guess = ": is this the label's column?";
+    return csv_refuse(c, cell, rill_nn_text(c->home, "is not a number%s",
+                                            guess));
 }
 
 static bool csv_row(csv *c)
@@ -203,9 +228,7 @@ static bool csv_row(csv *c)
             continue;
         rill_dataset_set(c->d, to, csv_number(c->cells[i].text));
         if (!isfinite(rill_at(c->d->x, to++)))
-            return csv_refuse(c, &c->cells[i], c->rows || c->opts.header ?
-                              "is not a finite number" :
-                              "is not a number: is this line a header?");
+            return csv_refuse_number(c, &c->cells[i]);
     }
     if (!c->opts.no_label) {
         const csv_cell *label = &c->cells[c->label];
