@@ -87,6 +87,20 @@ static void assert_refused(const char *text, const rill_csv_opts *opts,
     assert_failed(read_text(text, opts), sentence);
 }
 
+/* n rows whose number is in both features, their class that modulo 3. */
+static rill_dataset *counted(int n, rill_dtype dtype)
+{
+    double x[2 * 100];
+    int32_t y[100];
+    for (int i = 0; i < n; i++) {
+        x[2 * i] = x[2 * i + 1] = i;
+        y[i] = i % 3;
+    }
+    rill_dataset *d = rill_dataset_from(x, y, n, 2, 3, dtype);
+    ck_assert_pstr_eq(rill_dataset_error(d), NULL);
+    return d;
+}
+
 /* ---- reading ------------------------------------------------------------ */
 
 START_TEST(decimals)
@@ -435,8 +449,8 @@ START_TEST(guesses)
 {
     static const char header_too[] = "data.csv:1:1: \"oak\" is not a number: "
                                      "is this line a header?",
-                      label_too[] = "data.csv:1:1: \"oak\" is not a number: is "
-                                    "this the label's column?",
+                      label_too[] = "data.csv:1:1: \"oak\" is not a number: "
+                                    "is this the label's column?",
                       none[] = "data.csv:1:1: \"oak\" is not a number";
     assert_refused("oak,elm,fig\n1,2,a\n", NULL, header_too);
     assert_refused("oak,,elm\n", NULL, header_too);
@@ -450,10 +464,33 @@ START_TEST(guesses)
     assert_refused("1,2,3\noak,5,6\n", NULL,
                    "data.csv:2:1: \"oak\" is not a number");
     assert_refused("kind,wide,high\noak,1,2\n", &header,
-                   "data.csv:2:1: \"oak\" is not a number: is this the label's "
-                   "column?");
+                   "data.csv:2:1: \"oak\" is not a number: is this the "
+                   "label's column?");
     assert_refused("wide,high,kind\noak,elm,a\n", &header,
                    "data.csv:2:1: \"oak\" is not a number");
+}
+END_TEST
+
+/* A file with another separator than was said: its cells stand in one, or
+ * fall apart at the commas in its numbers. */
+START_TEST(other_separators)
+{
+    rill_dataset *d = counted(1, RILL_F64);
+    rill_csv_opts bare = { .no_label = true, .like = d };
+    assert_refused("wide;high;kind\n1;2;a\n", &header,
+                   "data.csv: number of columns is 1: a label and 1 for "
+                   "features wanted: is ';' the separator?");
+    assert_refused("1\t2\ta\n", NULL,
+                   "data.csv: number of columns is 1: a label and 1 for "
+                   "features wanted: is a tab the separator?");
+    assert_refused("1,5;2,5\n", &bare, "data.csv: number of columns is 3: 2 "
+                   "for features wanted: is ';' the separator?");
+    assert_refused("1,5;2,5;a\n", NULL, "data.csv:1:2: \"5;2\" is not a "
+                   "number: is ';' the separator?");
+    bare.like = NULL;
+    assert_refused("wide\thigh\n", &bare, "data.csv:1:1: \"wide\thigh\" is "
+                   "not a number: is a tab the separator?");
+    rill_dataset_free(d);
 }
 END_TEST
 
@@ -525,20 +562,6 @@ START_TEST(bad_label_columns)
 END_TEST
 
 /* ---- from memory -------------------------------------------------------- */
-
-/* n rows whose number is in both features, their class that modulo 3. */
-static rill_dataset *counted(int n, rill_dtype dtype)
-{
-    double x[2 * 100];
-    int32_t y[100];
-    for (int i = 0; i < n; i++) {
-        x[2 * i] = x[2 * i + 1] = i;
-        y[i] = i % 3;
-    }
-    rill_dataset *d = rill_dataset_from(x, y, n, 2, 3, dtype);
-    ck_assert_pstr_eq(rill_dataset_error(d), NULL);
-    return d;
-}
 
 START_TEST(from_memory)
 {
@@ -852,8 +875,9 @@ int main(void)
         more_than_a_buffer, gzipped, any_locale, names, label_columns,
         without_a_label, classes_that_are_numbers, classes_that_are_words,
         classes_of_another_set, columns_of_another_set, bad_cells, guesses,
-        bad_lines, bad_files, bad_label_columns, from_memory, from_refused,
-        no_set, shuffled, shuffles_forget_those_before, shuffles_are_fair,
+        other_separators, bad_lines, bad_files, bad_label_columns,
+        from_memory, from_refused, no_set, shuffled,
+        shuffles_forget_those_before, shuffles_are_fair,
         wide_rows_move_whole, split, batches, standardised,
         statistics_refused);
     remove(PATH);

@@ -110,6 +110,15 @@ static bool csv_record(csv *c)
     return !rill_error(c->home);
 }
 
+/* What to ask where a row cannot be used and a cell shows another character
+ * that often separates cells; else "". */
+static const char *csv_guess_separator(const char *text)
+{
+    const char *other = strpbrk(text, ";\t");
+    return !other ? "" : *other == ';' ? ": is ';' the separator?"
+                                       : ": is a tab the separator?";
+}
+
 static bool csv_label_column(csv *c)
 {
     const char *label = c->opts.label ? c->opts.label : "-1";
@@ -159,10 +168,15 @@ static bool csv_columns(csv *c)
     c->columns = c->n_cells;
     c->features = c->columns - !c->opts.no_label;
     int64_t wanted = like ? rill_dataset_features(like) : 1;
-    if (like ? c->features != wanted : c->features < wanted)
+    if (like ? c->features != wanted : c->features < wanted) {
+        const char *guess = "";
+        for (int i = 0; !*guess && i < c->columns; i++)
+            guess = csv_guess_separator(c->cells[i].text);
         return rill_fail(c->home, "%s: number of columns is %d: %s%" PRId64
-                         " for features wanted", c->path, c->columns,
-                         c->opts.no_label ? "" : "a label and ", wanted);
+                         " for features wanted%s", c->path, c->columns,
+                         c->opts.no_label ? "" : "a label and ", wanted,
+                         guess);
+    }
     return (c->opts.no_label || csv_label_column(c)) &&
            (!c->opts.header || csv_names(c));
 }
@@ -197,7 +211,7 @@ static const char **csv_class_find(const char *name, const char **names,
 static bool csv_refuse_number(const csv *c, const csv_cell *cell)
 {
     const double value = csv_number(cell->text);
-    const char *guess = "";
+    const char *guess = csv_guess_separator(cell->text);
     bool numbers = false; /* whether another cell of this row is one */
     if (!isnan(value))
         return csv_refuse(c, cell, isfinite(value) ?
@@ -207,11 +221,11 @@ static bool csv_refuse_number(const csv *c, const csv_cell *cell)
         return csv_refuse(c, cell, "is a missing number");
     for (int i = 0; i < c->columns; i++)
         numbers |= !isnan(csv_number(c->cells[i].text));
-    if (c->rows == 0 && !c->opts.header && !numbers)
-        guess = ": is this line a header?";
-    else if (c->rows == 0 && c->label >= 0 &&
-             !isnan(csv_number(c->cells[c->label].text)))
-        guess = ": is this the label's column?";
+    bool label = c->label >= 0 &&
+                 !isnan(csv_number(c->cells[c->label].text));
+    if (!*guess && c->rows == 0)
+        guess = !c->opts.header && !numbers ? ": is this line a header?" :
+                label ? ": is this the label's column?" : "";
     return csv_refuse(c, cell, rill_nn_text(c->home, "is not a number%s",
                                             guess));
 }
