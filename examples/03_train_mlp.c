@@ -285,8 +285,8 @@ static void standardise(parts *d)
     if (!d->mean)
         stop(1, "out of memory");
     d->std = d->mean + features;
-    if (set.csv)
-        rill_dataset_statistics(d->learn, d->mean, d->std);
+    if (set.csv && !rill_dataset_statistics(d->learn, d->mean, d->std))
+        stop(1, "%s", rill_dataset_error(d->learn));
     for (int64_t f = 0; f < features; f++)
         if (d->std[f] == 0) /* all rows have the same */
             d->std[f] = 1;

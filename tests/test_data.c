@@ -862,6 +862,22 @@ START_TEST(statistics_refused)
     rill_dataset_free(d);
     assert_rows(all, 3, 2, (double[]){ 0, 0, 1, 1, 2, 2 },
                 (int32_t[]){ 0, 1, 2 });
+
+    /* finite, but standardised by an infinite std all of it were 0 */
+    d = read_text("wide,high,k\n1,1e300,a\n2,-1e300,a\n", &header);
+    ASSERT_SET_REFUSED(d, rill_dataset_statistics(d, mean, std),
+                       "dataset_statistics: the squares of feature 1 \"high\" "
+                       "are not finite");
+    rill_dataset_free(d);
+    d = read_text("1.7e308,a\n-1.7e308,a\n", NULL);
+    ASSERT_SET_REFUSED(d, rill_dataset_statistics(d, mean, std),
+                       "dataset_statistics: the squares of feature 0 \"\" are "
+                       "not finite");
+    rill_dataset_free(d);
+    d = read_text("1e300,a\n1e300,a\n", NULL);
+    ck_assert(rill_dataset_statistics(d, mean, std));
+    ck_assert(mean[0] == 1e300 && std[0] == 0);
+    rill_dataset_free(d);
 }
 END_TEST
 

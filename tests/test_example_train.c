@@ -332,6 +332,11 @@ START_TEST(unusable_data)
     assert_stops("--csv few.csv", 1,
                  "too few rows: 2 to learn from, 0 to validate with, 0 to "
                  "test on");
+    write_file("far.csv", "1e300,a\n-1e300,b\n1,a\n1,b\n1,a\n1,b\n1e300,a\n"
+               "-1e300,b\n");
+    assert_stops("--csv far.csv --dtype float64 --test far.csv", 1,
+                 "dataset_statistics: the squares of feature 0 \"\" are not "
+                 "finite");
     write_file("one.csv", "1,a\n2,a\n3,a\n4,a\n5,a\n6,a\n7,a\n8,a\n");
     assert_stops("--csv one.csv", 1, "one.csv: every row is of the class \"a\""
                  ": there is nothing to tell apart");

@@ -236,7 +236,8 @@ bool rill_dataset_class_counts(const rill_dataset *d, int64_t *counts)
 
 /* Sets mean[f] and std[f] of each feature; std is the population's (divided
  * by n), and exactly 0 for a column of equal numbers. NaN where there are no
- * rows. */
+ * rows. Errors: a column whose sum of squares is not finite, by an entry that
+ * is not or by some beyond about 1e150. */
 bool rill_dataset_statistics(rill_dataset *d, double *mean, double *std)
 {
     if (!dataset_ready(d, "dataset_statistics", mean && std))
@@ -250,6 +251,10 @@ bool rill_dataset_statistics(rill_dataset *d, double *mean, double *std)
             mean[f] += apart / (double)(i + 1);
             squares += apart * (v - mean[f]);
         }
+        if (!isfinite(squares))
+            return rill_fail(d->home, "dataset_statistics: the squares of "
+                             "feature %" PRId64 " \"%s\" are not finite", f,
+                             rill_dataset_feature_name(d, f));
         std[f] = sqrt(squares / (double)d->n);
     }
     return true;
