@@ -273,8 +273,8 @@ START_TEST(unusable_data)
                          "--checkpoint other.st"), 0);
     assert_stops("--data whole --hidden 8 --checkpoint other.st", 1,
                  "other.st: does not fit the parameters: missing "
-                 "\"mlp.1.weight\", \"mlp.1.bias\"; of another shape or "
-                 "dtype \"mlp.0.weight\", \"mlp.0.bias\"");
+                 "\"mlp.1.weight\", \"mlp.1.bias\"; \"mlp.0.weight\" is "
+                 "[3, 25], not [8, 25]; \"mlp.0.bias\" is [3], not [8]");
 }
 END_TEST
 

@@ -323,10 +323,10 @@ START_TEST(unusable_models)
           "\"widths\" in its metadata are not 2 or more numbers" },
         { "widths", "2 64 3",
           "does not fit the parameters: missing \"mlp.1.weight\", "
-          "\"mlp.1.bias\"; of another shape or dtype \"mlp.0.weight\", "
-          "\"mlp.0.bias\"" },
-        { "widths", "nan 3", "does not fit the parameters: of another shape "
-                             "or dtype \"mlp.0.weight\"" },
+          "\"mlp.1.bias\"; \"mlp.0.weight\" is [3, 2], not [64, 2]; "
+          "\"mlp.0.bias\" is [3], not [64]" },
+        { "widths", "nan 3", "does not fit the parameters: \"mlp.0.weight\" "
+                             "is [3, 2], not [3, 0]" },
         { "mean", "0.5", "\"mean\" in its metadata are not 2 numbers" },
         { "std", "1 2 3", "\"std\" in its metadata are not 2 numbers" },
         { "std", "", "\"std\" in its metadata are not 2 numbers" },

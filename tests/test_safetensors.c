@@ -349,10 +349,11 @@ START_TEST(names_that_do_not_fit)
     }
     refuse_load(b, "net", false, "net: does not fit the parameters: missing "
                 "\"fc3.weight\", \"fc3.bias\"; unexpected \"fc2.weight\", "
-                "\"fc2.bias\"; of another shape or dtype \"fc1.weight\", "
-                "\"fc1.bias\"");
-    refuse_load(b, "net", true, "net: does not fit the parameters: of "
-                "another shape or dtype \"fc1.weight\", \"fc1.bias\"");
+                "\"fc2.bias\"; \"fc1.weight\" is [3, 2], not [4, 2]; "
+                "\"fc1.bias\" is [3], not [4]");
+    refuse_load(b, "net", true, "net: does not fit the parameters: "
+                "\"fc1.weight\" is [3, 2], not [4, 2]; \"fc1.bias\" is [3], "
+                "not [4]");
     refuse_load(b, "nowhere", true,
                 "nowhere: cannot open it: No such file or directory");
     assert_same(b, kept); /* nothing half-loaded */
@@ -367,6 +368,31 @@ START_TEST(names_that_do_not_fit)
     rill_params_free(b);
     rill_params_free(c);
     rill_params_free(kept);
+}
+END_TEST
+
+/* The widest shape of a file, a scalar, and what is no float. */
+START_TEST(shapes_that_do_not_fit)
+{
+#define SIZE "9223372036854775807"
+#define WIDE "[0, " SIZE ", " SIZE ", " SIZE ", " SIZE ", " SIZE ", " SIZE \
+             ", " SIZE "]"
+    static const char header[] =
+        "{\"a\":{\"dtype\":\"F32\",\"shape\":" WIDE ",\"data_offsets\":[0,0]},"
+        "\"b\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]},"
+        "\"c\":{\"dtype\":\"I64\",\"shape\":[0],\"data_offsets\":[0,0]}}";
+    unsigned char bytes[8 + sizeof header - 1] = { (sizeof header - 1) % 256,
+                                                   (sizeof header - 1) / 256 };
+    memcpy(bytes + 8, header, sizeof header - 1);
+    write_bytes("net", bytes, sizeof bytes);
+    rill_params *p = rill_params_new(RILL_F32, 1);
+    rill_params_add(p, "a", RILL_SHAPE(1, 2, 1, 2, 1, 2, 1, 2));
+    rill_params_add(p, "b", RILL_SCALAR);
+    rill_params_add(p, "c", RILL_SHAPE(0));
+    refuse_load(p, "net", false, "net: does not fit the parameters: \"a\" is "
+                WIDE ", not [1, 2, 1, 2, 1, 2, 1, 2]; \"b\" is [0], not []; "
+                "\"c\" is of whole numbers");
+    rill_params_free(p);
 }
 END_TEST
 
@@ -767,8 +793,9 @@ int main(void)
                              malformed, header_length, nesting,
                              cut_off_anywhere, not_a_file,
                              bad_names_are_not_written, parameters,
-                             names_that_do_not_fit, many_names,
-                             old_file_is_unharmed, state_dict_of_pytorch,
+                             names_that_do_not_fit, shapes_that_do_not_fit,
+                             many_names, old_file_is_unharmed,
+                             state_dict_of_pytorch,
                              a_run_goes_on_to_the_bit, rates_to_the_bit,
                              checkpoints_that_do_not_fit,
                              malformed_checkpoints, half_precision);

@@ -278,8 +278,8 @@ static bool checkpoint_read(rill_params *p, const char *path, bool partial,
  * are rounded where the set's dtype is narrower. Every name must be there
  * with the same shape and no other may be, except such as begin with a dot;
  * with opts->partial those that are there are read and the others stay. All
- * that does not fit is named in one error, and then nothing has changed.
- * opts may be NULL. Other errors: the file's. */
+ * that does not fit is named in one error, with both shapes where they differ,
+ * and then nothing has changed. opts may be NULL. Other errors: the file's. */
 bool rill_params_load(rill_params *p, const char *path,
                       const rill_load_opts *opts)
 {

@@ -486,15 +486,16 @@ typedef struct {
     int length, left_out;
 } safetensors_names;
 
+/* Adds a name that why stands before, once, or what is wrong behind. */
 static void safetensors_note(safetensors_names *list, const char *why,
-                             const char *name)
+                             const char *name, const char *wrong)
 {
     char *end = list->text + list->length;
     int room = (int)sizeof list->text - list->length;
     bool more = list->why == why;
-    int wanted = snprintf(end, (size_t)room, "%s%s\"%s\"",
-                          more ? ", " : list->why ? "; " : "",
-                          more ? "" : why, name);
+    int wanted = snprintf(end, (size_t)room, "%s%s\"%s\"%s",
+                          !list->why ? "" : more && !*wrong ? ", " : "; ",
+                          more ? "" : why, name, wrong);
     list->why = why;
     if (wanted < room && list->left_out == 0) {
         list->length += wanted;
@@ -504,19 +505,37 @@ static void safetensors_note(safetensors_names *list, const char *why,
     list->left_out++;
 }
 
-static bool safetensors_fits(const safetensors_entry *e, const rill_tensor *w)
+/* Writes words and a shape, as in " is [3, 4]"; returns their end. */
+static char *safetensors_say(char *to, const char *words, rill_shape s)
 {
-    bool same = e->kind->as != RILL_I32 && e->shape.ndim == rill_ndim(w);
-    for (int d = 0; same && d < e->shape.ndim; d++)
-        same = e->shape.dim[d] == rill_dim(w, d);
-    return same;
+    to += sprintf(to, "%s[", words);
+    for (int d = 0; d < s.ndim; d++)
+        to += sprintf(to, "%s%" PRId64, d ? ", " : "", s.dim[d]);
+    return to + sprintf(to, "]");
+}
+
+/* Notes an entry that w cannot be read from. */
+static void safetensors_fit(safetensors_names *bad, const safetensors_entry *e,
+                            const rill_tensor *w)
+{
+    char wrong[32 + 2 * RILL_MAX_DIMS * 21] = " is of whole numbers";
+    rill_shape wanted = rill_shape_of(w);
+    bool same = e->shape.ndim == wanted.ndim;
+    for (int d = 0; same && d < wanted.ndim; d++)
+        same = e->shape.dim[d] == wanted.dim[d];
+    if (e->kind->as != RILL_I32) {
+        if (same)
+            return;
+        char *end = safetensors_say(wrong, " is ", e->shape);
+        safetensors_say(end, ", not ", wanted);
+    }
+    safetensors_note(bad, "", e->name, wrong);
 }
 
 bool rill_params_fit(const rill_params *p, const rill_safetensors *f,
                      bool partial)
 {
-    static const char missing[] = "missing ", unexpected[] = "unexpected ",
-                      other[] = "of another shape or dtype ";
+    static const char missing[] = "missing ", unexpected[] = "unexpected ";
     safetensors_names bad = { .why = NULL };
     int found = 0;
     if (!rill_nn_well(p->home, rill_safetensors_error(f)))
@@ -525,14 +544,14 @@ bool rill_params_fit(const rill_params *p, const rill_safetensors *f,
         if (safetensors_find(f, rill_name(p->at[i].w)))
             found++;
         else if (!partial)
-            safetensors_note(&bad, missing, rill_name(p->at[i].w));
+            safetensors_note(&bad, missing, rill_name(p->at[i].w), "");
     for (int i = 0; !partial && i < f->n; i++)
         if (f->at[i].name[0] != '.' && !rill_params_find(p, f->at[i].name))
-            safetensors_note(&bad, unexpected, f->at[i].name);
+            safetensors_note(&bad, unexpected, f->at[i].name, "");
     for (int i = 0; i < f->n; i++) {
         const rill_tensor *w = rill_params_find(p, f->at[i].name);
-        if (w && !safetensors_fits(&f->at[i], w))
-            safetensors_note(&bad, other, f->at[i].name);
+        if (w)
+            safetensors_fit(&bad, &f->at[i], w);
     }
     char more[32] = "";
     if (bad.left_out)
