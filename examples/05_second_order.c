@@ -163,7 +163,7 @@ static void move(const problem *p, double s, const double *v)
 {
     for (int i = 0; i < rill_params_len(p->net); i++) {
         rill_tensor *w = rill_params_at(p->net, i);
-        double *to = rill_variable_write(w);
+        double *to = rill_write(w);
         for (int64_t k = 0; k < rill_numel(w); k++)
             to[k] += s * *v++;
     }

@@ -43,7 +43,7 @@ static rill_tensor *golden_parameter(golden_case *c, rill_params *p,
     rill_tensor *x = golden_input(c, role);
     rill_tensor *w = x ? rill_params_add(p, role, rill_shape_of(x)) : NULL;
     if (w)
-        memcpy(rill_variable_write(w), rill_data(x),
+        memcpy(rill_write(w), rill_data(x),
                (size_t)rill_numel(x) *
                (rill_dtype_of(x) == RILL_F32 ? sizeof(float)
                                              : sizeof(double)));

@@ -411,7 +411,7 @@ START_TEST(hooks_see_the_whole_gradient_in_order)
     double two[] = { 2, 3 };
     rill_tensor *x = leaf();
     rill_tensor *w = rill_variable(tape, "w", RILL_F64, RILL_SHAPE(2));
-    memcpy(rill_variable_write(w), two, sizeof two);
+    memcpy(rill_write(w), two, sizeof two);
     hook hw = { &r, 'w', w, NULL, NULL }; /* before w is used */
     ck_assert(on_grad(&hw));
     rill_tensor *y = rill_mul(tape, x, w);

@@ -32,7 +32,7 @@ static rill_params *set_new(rill_dtype dtype, uint64_t seed)
 
 static void fill(rill_tensor *w, const double *values)
 {
-    void *data = rill_variable_write(w);
+    void *data = rill_write(w);
     for (int64_t i = 0; i < rill_numel(w); i++)
         if (rill_dtype_of(w) == RILL_F32)
             ((float *)data)[i] = (float)values[i];

@@ -198,7 +198,7 @@ START_TEST(micro_batches)
         y[k] = rill_slice(data, all_y, 0, k * PART, (k + 1) * PART);
     }
     rill_init_constant(params, net.head.bias, 0);
-    ((double *)rill_variable_write(net.head.bias))[1] = -9;
+    ((double *)rill_write(net.head.bias))[1] = -9;
     rill_tape_reset(tape);
     rill_backward(tape, rill_cross_entropy(
         tape, net_forward(tape, &net, all), all_y, NULL), NULL);

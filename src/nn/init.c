@@ -23,7 +23,7 @@ static bool init_usable(rill_params *p, const char *who, const rill_tensor *w,
 static bool init_fill(rill_params *p, rill_tensor *w, double start,
                       double spread, double (*draw)(rill_rng *))
 {
-    void *data = rill_variable_write(w);
+    void *data = rill_write(w);
     for (int64_t i = 0; i < rill_numel(w); i++) {
         double u = draw ? draw(&p->rng) : 0;
         /* cut to 24 bits as rill_uniform's: rounding never reaches 1 */

@@ -127,7 +127,7 @@ bool rill_optim_step(rill_optim *o, rill_tape *t)
         const rill_tensor *g = rill_params_gradient(o->params, t, i);
         if (!g)
             continue;
-        u->w = rill_variable_write(w);
+        u->w = rill_write(w);
         u->g = rill_data(g);
         u->n = (size_t)rill_numel(w);
         u->lr = o->lr * u->lr_ratio;

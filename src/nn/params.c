@@ -216,6 +216,6 @@ bool rill_params_restore(rill_params *p)
     if (p->n == 0 || !p->at[0].kept)
         return rill_fail(p->home, "restore: there is no snapshot");
     for (int i = 0; i < p->n && p->at[i].kept; i++)
-        params_copy(rill_variable_write(p->at[i].w), p->at[i].kept);
+        params_copy(rill_write(p->at[i].w), p->at[i].kept);
     return true;
 }

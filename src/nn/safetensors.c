@@ -569,6 +569,6 @@ void rill_params_take(rill_params *p, const rill_safetensors *f)
         rill_tensor *w = p->at[i].w;
         const safetensors_entry *e = safetensors_find(f, rill_name(w));
         if (e)
-            safetensors_fill(p->home, f, e, p->dtype, rill_variable_write(w));
+            safetensors_fill(p->home, f, e, p->dtype, rill_write(w));
     }
 }

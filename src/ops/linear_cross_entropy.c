@@ -151,7 +151,7 @@ rill_tensor *rill_linear_cross_entropy(
     if (l.chunk < 0)
         return rill_fail(t, "%s: chunk %" PRId64 " is negative", op, l.chunk);
     /* a header alone: the checks read its dtype and shape */
-    rill_tensor *z = rill_tensor_over(
+    rill_tensor *z = rill_view(
         t, x->data, x->dtype,
         RILL_SHAPE(x->shape.dim[0], weight->shape.dim[0]));
     if (!rill_cross_entropy_start(t, op, z, target, false, o, &l.loss))

@@ -57,7 +57,7 @@ static RULE(max_backward)
 {
     const rill_shape *kept = rill_node_attrs(n);
     const rill_tensor *x = rill_node_input(n, 0), *y = rill_node_output(n);
-    y = rill_tensor_over(t, y->data, y->dtype, *kept);
+    y = rill_view(t, y->data, y->dtype, *kept);
     if (!y)
         return;
     /* no x is a NaN y: its row gets dy / 0 * 0, NaN */

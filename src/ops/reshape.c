@@ -39,6 +39,6 @@ rill_tensor *rill_reshape(rill_tape *t, const rill_tensor *x,
         return rill_fail(t, "reshape: x is %s, its %" PRId64 " elements do "
                          "not make %s", RILL_TEXT(x), x->numel,
                          RILL_SHAPE_TEXT(wanted));
-    rill_tensor *y = rill_tensor_over(t, x->data, x->dtype, shape);
+    rill_tensor *y = rill_view(t, x->data, x->dtype, shape);
     return rill_record(t, &reshape_op, y, INPUTS(x), NULL);
 }

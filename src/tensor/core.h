@@ -80,10 +80,6 @@ bool rill_shape_equal(const rill_shape *a, const rill_shape *b);
 const char *rill_shape_text(const rill_shape *s, char *buffer);
 size_t rill_dtype_size(rill_dtype dtype);
 
-/* A header over memory that is there already: data must outlive it. */
-rill_tensor *rill_tensor_over(rill_tape *t, void *data, rill_dtype dtype,
-                              rill_shape shape);
-
 /* Element i from a double; false where it is an int32 and cannot hold it. */
 static inline bool rill_set(rill_tensor *x, int64_t i, double v)
 {

@@ -97,7 +97,7 @@ rill_tensor *rill_watch(rill_tape *t, const rill_tensor *x)
     if (x->dtype == RILL_I32)
         return rill_fail(t, "watch: x is int32: only float32 and float64 "
                             "have gradients");
-    rill_tensor *y = rill_tensor_over(t, x->data, x->dtype, x->shape);
+    rill_tensor *y = rill_view(t, x->data, x->dtype, x->shape);
     rill_node *n = y ? tape_node(t, y, 0) : NULL;
     if (!n)
         return NULL;
@@ -115,7 +115,7 @@ rill_tensor *rill_detach(rill_tape *t, const rill_tensor *x)
     bool elsewhere = x && x->tape != t && x->epoch == x->tape->epoch;
     if (!elsewhere && !rill_usable(t, "detach", "x", x))
         return NULL;
-    return rill_tensor_over(t, x->data, x->dtype, x->shape);
+    return rill_view(t, x->data, x->dtype, x->shape);
 }
 
 static bool tape_name(rill_tape *t, rill_tensor *x, const char *name)
@@ -138,16 +138,6 @@ rill_tensor *rill_variable(rill_tape *home, const char *name,
         return NULL;
     v->variable = true;
     return v;
-}
-
-/* The elements of a variable, to be changed: tapes that used it refuse to go
- * backward through it until they are reset. NULL for any other tensor. */
-void *rill_variable_write(rill_tensor *v)
-{
-    if (!v || !v->variable)
-        return NULL;
-    v->version++;
-    return v->data;
 }
 
 /* While on, tapes that start to use v take it for a constant. */

@@ -29,12 +29,6 @@ static rill_tensor *tensor_new(rill_tape *t, const char *who, void *data,
     return x;
 }
 
-rill_tensor *rill_tensor_over(rill_tape *t, void *data, rill_dtype dtype,
-                              rill_shape shape)
-{
-    return tensor_new(t, "view", data, dtype, shape);
-}
-
 /* A tensor whose elements are not set: fill it through rill_write. Errors: a
  * bad dtype, a negative size, too many elements, no memory. */
 rill_tensor *rill_empty(rill_tape *t, rill_dtype dtype, rill_shape shape)
@@ -205,8 +199,19 @@ double rill_norm(const rill_tensor *x)
     return sqrt(sum);
 }
 
-/* The elements of a tensor that no op has seen yet, for its maker to fill. */
+/* The elements of a tensor that no op has seen yet, for its maker to fill, or
+ * those of a variable, to be changed: tapes that used it refuse to go backward
+ * through it until they are reset. NULL for NULL and, with an error on x's
+ * tape, for what an op made and for a leaf of rill_watch. */
 void *rill_write(rill_tensor *x)
 {
-    return x ? x->data : NULL;
+    if (!x)
+        return NULL;
+    if (x->op || x->node)
+        return rill_fail(x->tape, "write: %s%s is not to be changed",
+                         x->op ? "the result of " : "a leaf",
+                         x->op ? x->op->name : "");
+    if (x->variable)
+        x->version++;
+    return x->data;
 }

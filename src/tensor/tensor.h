@@ -150,7 +150,8 @@ const float *rill_f32(const rill_tensor *x);   /* NULL if of another dtype */
 const double *rill_f64(const rill_tensor *x);  /* NULL if of another dtype */
 const int32_t *rill_i32(const rill_tensor *x); /* NULL if of another dtype */
 const void *rill_data(const rill_tensor *x);
-void *rill_write(rill_tensor *x); /* to fill what rill_empty returned */
+void *rill_write(rill_tensor *x); /* to fill what is new, or change a
+                                     variable */
 const char *rill_dtype_name(rill_dtype dtype); /* "float32", ... */
 void rill_print(FILE *f, const rill_tensor *x); /* as NumPy prints */
 
@@ -163,7 +164,6 @@ rill_tensor *rill_watch(rill_tape *t, const rill_tensor *x);
 rill_tensor *rill_detach(rill_tape *t, const rill_tensor *x);
 rill_tensor *rill_variable(rill_tape *home, const char *name,
                            rill_dtype dtype, rill_shape shape);
-void *rill_variable_write(rill_tensor *v); /* bumps the version */
 void rill_variable_freeze(rill_tensor *v, bool on); /* on: a constant */
 bool rill_variable_frozen(const rill_tensor *v);
 rill_tensor *rill_named(rill_tape *t, rill_tensor *x, const char *name);
