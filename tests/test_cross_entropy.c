@@ -575,7 +575,7 @@ END_TEST
 
 /* ---- the warning -------------------------------------------------------- */
 
-START_TEST(warns_of_a_softmax_before_it)
+START_TEST(warns_of_what_gives_no_logits)
 {
     int32_t y[] = { 1, 0 };
     rill_tensor *t = rill_view(tape, y, RILL_I32, RILL_SHAPE(2));
@@ -585,6 +585,11 @@ START_TEST(warns_of_a_softmax_before_it)
     rill_cross_entropy(tape, rill_softmax(tape, z, -1), t, NULL);
     ck_assert_str_eq(rill_warning(tape),
                      "cross_entropy: its logits come from softmax, but it "
+                     "applies log_softmax itself: give it the logits");
+    rill_clear_error(tape);
+    rill_cross_entropy(tape, rill_sigmoid(tape, z), t, NULL);
+    ck_assert_str_eq(rill_warning(tape),
+                     "cross_entropy: its logits come from sigmoid, but it "
                      "applies log_softmax itself: give it the logits");
     rill_clear_error(tape);
     rill_cross_entropy_probs(tape, rill_log_softmax(tape, z, -1),
@@ -616,7 +621,8 @@ START_TEST(refuses_targets)
         "cross_entropy: target 7 at row 2 is not in [0, 5)");
     ASSERT_REFUSED(
         rill_cross_entropy(tape, z, ints(RILL_SHAPE(4), y + 4), NULL),
-        "cross_entropy: target -1 at row 0 is not in [0, 5)");
+        "cross_entropy: target -1 at row 0 is not in [0, 5): to leave such "
+        "rows out there is ignore_index");
     rill_tensor *spatial = normal(1, RILL_F32, RILL_SHAPE(2, 5, 2));
     ASSERT_REFUSED(
         rill_cross_entropy(tape, spatial, ints(RILL_SHAPE(2, 2), y), NULL),
@@ -745,6 +751,6 @@ int main(void)
         an_ignored_row_gets_exactly_zero,
         an_infinite_dloss_leaves_an_ignored_row_at_zero,
         nothing_left_to_average, micro_batches_equal_one_batch,
-        derivatives_of_both_orders, warns_of_a_softmax_before_it,
+        derivatives_of_both_orders, warns_of_what_gives_no_logits,
         refuses_targets, refuses_options, empty_batches);
 }

@@ -79,7 +79,7 @@ static const char *find(const char *from, const char *text, const char *end,
         at = strchr(at, '\n');
         at += at != NULL;
     }
-    ck_abort_msg("%s does not print\n%.*s\nbut\n%.4000s", command,
+    ck_abort_msg("%s does not print\n%.*s\nbut\n%.2500s", command,
                  (int)(end - text), text, output);
     return NULL;
 }

@@ -602,7 +602,7 @@ static void long_for_short(rill_tape *t, const rill_node *n,
 
 START_TEST(a_rule_of_another_shape)
 {
-    static const rill_op op = { "own", "dx = dy", long_for_short, NULL, 0 };
+    static const rill_op op = { .name = "own", .backward = long_for_short };
     const rill_tensor *in = rill_watch(tape, rill_zeros(tape, RILL_F32,
                                                         RILL_SHAPE(2)));
     rill_tensor *y = rill_record(tape, &op, rill_zeros(tape, RILL_F32,
@@ -622,7 +622,7 @@ END_TEST
 
 START_TEST(a_rule_of_another_dtype)
 {
-    static const rill_op op = { "own", "dx = dy", double_for_float, NULL, 0 };
+    static const rill_op op = { .name = "own", .backward = double_for_float };
     rill_tensor *x = rill_watch(tape, rill_zeros(tape, RILL_F32,
                                                  RILL_SCALAR));
     const rill_tensor *in = x;
@@ -651,8 +651,8 @@ static void wrong_backward(rill_tape *t, const rill_node *n,
     (void)n;
     gx[0] = rill_scale(t, gy, 3); /* of y = 2 x: the truth is 2 */
 }
-static const rill_op wrong_op = { "wrong", "dx = 3 dy", wrong_backward, NULL,
-                                  0 };
+static const rill_op wrong_op = { .name = "wrong",
+                                  .backward = wrong_backward };
 
 static rill_tensor *wrong(rill_tape *t, rill_tensor **x, void *user)
 {
@@ -711,9 +711,11 @@ static rill_tensor *cubed(rill_tape *t, rill_tensor **x, void *user)
 
 START_TEST(gradcheck_runs_every_rule)
 {
-    static rill_op recorded = { "own", "", wrong_backward, right_backward, 0 };
-    static rill_op cut = { "own", "", cut_backward, right_backward, 0 };
-    static rill_op right = { "own", "", right_backward, NULL, 0 };
+    static rill_op recorded = { .name = "own", .backward = wrong_backward,
+                                .fused = right_backward };
+    static rill_op cut = { .name = "own", .backward = cut_backward,
+                           .fused = right_backward };
+    static rill_op right = { .name = "own", .backward = right_backward };
     const rill_tensor *a = normal(1, RILL_F64, RILL_SHAPE(3));
     rill_gradcheck_opts o = { .user = &recorded };
     ASSERT_REFUSED(rill_gradcheck(tape, NULL, &a, 1, &o),

@@ -252,7 +252,7 @@ static void bare_backward(rill_tape *t, const rill_node *n,
 /* An op of one's own may have no formula. */
 START_TEST(without_a_formula)
 {
-    static const rill_op bare = { "bare", NULL, bare_backward, NULL, 0 };
+    static const rill_op bare = { .name = "bare", .backward = bare_backward };
     const rill_tensor *x = leaf("x", RILL_SCALAR, (double[]){ 3 });
     rill_tensor *y = rill_from(tape, (double[]){ 4 }, RILL_F64, RILL_SCALAR);
     assert_text(explained(rill_record(tape, &bare, y, &x, 1, NULL), NULL,
@@ -265,6 +265,46 @@ START_TEST(without_a_formula)
                 "\n"
                 "The leaves\n"
                 "    d  x  = 1\n");
+}
+END_TEST
+
+/* Numbers that an op was given stand behind the formula they are in. */
+START_TEST(numbers_of_the_op)
+{
+    rill_tensor *x = leaf("x", RILL_SCALAR, (double[]){ 3 });
+    rill_tensor *y = rill_clamp(tape, rill_pow(tape, x, 1.5), -1, 7.25);
+    assert_text(explained(rill_rsub(tape, rill_leaky_relu(tape, y, 0.01), 2),
+                          NULL, true),
+                "rsub.4\n"
+                "    dx = -dy; s = 2\n"
+                "    y   rsub.4        = -3.196\n"
+                "    dy  rsub.4        = 1, the seed\n"
+                "    x   leaky_relu.3  = 5.196\n"
+                "    dx  leaky_relu.3  = -1\n"
+                "\n"
+                "leaky_relu.3\n"
+                "    dx = x > 0 ? dy : slope dy; slope = 0.01\n"
+                "    y   leaky_relu.3  = 5.196\n"
+                "    dy  leaky_relu.3  = -1\n"
+                "    x   clamp.2       = 5.196\n"
+                "    dx  clamp.2       = -1\n"
+                "\n"
+                "clamp.2\n"
+                "    dx = dy where low <= x <= high; low = -1, high = 7.25\n"
+                "    y   clamp.2  = 5.196\n"
+                "    dy  clamp.2  = -1\n"
+                "    x   pow.1    = 5.196\n"
+                "    dx  pow.1    = -1\n"
+                "\n"
+                "pow.1\n"
+                "    dx = dy p x^(p - 1); p = 1.5\n"
+                "    y   pow.1  = 5.196\n"
+                "    dy  pow.1  = -1\n"
+                "    x   x      = 3\n"
+                "    dx  x      = -2.598\n"
+                "\n"
+                "The leaves\n"
+                "    d  x  = -2.598\n");
 }
 END_TEST
 
@@ -329,5 +369,6 @@ int main(void)
 {
     return HARNESS_RUN("explain", sum_of_squares, a_quotient_and_its_seed,
                        a_network, stays_tidy, without_a_formula,
-                       changes_nothing, says_where_it_stops);
+                       changes_nothing,
+                       numbers_of_the_op, says_where_it_stops);
 }

@@ -253,8 +253,8 @@ static void plant_backward(rill_tape *t, const rill_node *n,
     gx[0] = plant_copy(t, gy, ((const plant *)rill_node_attrs(n))->backward);
 }
 
-static const rill_op plant_op = { "plant", "dx = dy", plant_backward, NULL,
-                                  0 };
+static const rill_op plant_op = { .name = "plant", .formula = "dx = dy",
+                                  .backward = plant_backward };
 
 /* Of 200 nodes this one. */
 static rill_tensor *chain(const plant *p, int where)

@@ -453,6 +453,31 @@ START_TEST(nll_of_one_row)
 END_TEST
 
 /* log_softmax and nll_loss are cross_entropy in two steps. */
+START_TEST(warns_of_what_is_not_what_it_wants)
+{
+    rill_tensor *z = normal(1, RILL_F32, RILL_SHAPE(2, 3));
+    rill_tensor *y = rill_from(tape, (double[]){ 1, 0 }, RILL_I32,
+                               RILL_SHAPE(2));
+    rill_nll_loss(tape, rill_log_softmax(tape, z, -1), y, NULL);
+    rill_binary_cross_entropy_with_logits(tape, z, rill_sigmoid(tape, z),
+                                          NULL);
+    ck_assert_ptr_null(rill_warning(tape));
+    rill_nll_loss(tape, rill_softmax(tape, z, -1), y, NULL);
+    ck_assert_str_eq(rill_warning(tape),
+                     "nll_loss: its log_probs are above 0, so no logarithms "
+                     "of probabilities: give it what log_softmax makes");
+    rill_clear_error(tape);
+    rill_binary_cross_entropy_with_logits(tape, rill_sigmoid(tape, z), z,
+                                          NULL);
+    ck_assert_str_eq(rill_warning(tape),
+                     "binary_cross_entropy_with_logits: its logits come from "
+                     "sigmoid, but it applies sigmoid itself: give it the "
+                     "logits");
+    rill_clear_error(tape);
+    ASSERT_OK();
+}
+END_TEST
+
 START_TEST(nll_after_log_softmax)
 {
     int32_t y[] = { 2, -100, 0, 4, 4, 1, 3 };
@@ -787,7 +812,8 @@ START_TEST(refuses_nll_inputs)
                    "nll_loss: target 3 at row 1 is not in [0, 3)");
     bad = rill_from(tape, (double[]){ -1, 3 }, RILL_I32, RILL_SHAPE(1, 2));
     ASSERT_REFUSED(rill_nll_loss(tape, x3, bad, NULL),
-                   "nll_loss: target -1 at element 0 is not in [0, 3)");
+                   "nll_loss: target -1 at element 0 is not in [0, 3): to "
+                   "leave such rows out there is ignore_index");
     rill_tensor *no_class = rill_zeros(tape, RILL_F32, RILL_SHAPE(2, 0));
     ASSERT_REFUSED(rill_nll_loss(tape, no_class, y, NULL),
                    "nll_loss: target 0 at row 0 is not in [0, 0)");
@@ -830,6 +856,7 @@ int main(void)
         where_lines_begin, certain_probabilities,
         nearly_certain_probabilities, certain_logits, binary_weights,
         nll_values_and_gradients, nll_of_one_row, nll_after_log_softmax,
+                       warns_of_what_is_not_what_it_wants,
         nll_ignored_rows, nll_weighs_nothing, nll_of_nothing,
         derivatives_of_both_orders, nll_derivatives_of_both_orders,
         refuses_inputs, refuses_beta_and_delta, refuses_binary_options,

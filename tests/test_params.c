@@ -615,6 +615,31 @@ START_TEST(test_accumulate)
 }
 END_TEST
 
+/* A step by the tape alone, while sums are kept, is hardly what was meant. */
+START_TEST(test_step_leaves_sums)
+{
+    set = set_new(RILL_F64, 5);
+    rill_tensor *w = rill_params_add(set, "w", RILL_SHAPE(1));
+    rill_optim *o = rill_sgd_new(set, &(rill_sgd_opts){ .lr = 1 });
+    rill_backward(tape, pull(w, (double[]){ 3 }), NULL);
+    ck_assert(rill_params_accumulate(set, tape));
+    ck_assert_ptr_null(rill_warning(tape));
+    ck_assert(rill_optim_step(o, tape));
+    ck_assert_str_eq(rill_warning(tape),
+                     "step: by the tape's gradients alone: give NULL for the "
+                     "tape to step by those accumulated");
+    ck_assert(rill_optim_step(o, NULL));
+    ck_assert_double_eq(rill_item(w), -6);
+    rill_clear_error(tape);
+    rill_tape_reset(tape);
+    rill_backward(tape, pull(w, (double[]){ 3 }), NULL);
+    ck_assert(rill_optim_step(o, tape)); /* none are kept */
+    ck_assert_ptr_null(rill_warning(tape));
+    rill_optim_free(o);
+    rill_params_free(set);
+}
+END_TEST
+
 START_TEST(test_micro_batches_are_one_batch)
 {
     set = set_new(RILL_F64, 5);
@@ -820,7 +845,7 @@ int main(void)
                        test_layer_refusals, test_mlp, test_mlp_options,
                        test_mlp_refusals, test_accumulate,
                        test_micro_batches_are_one_batch,
-                       test_accumulate_refusals, test_clip,
-                       test_clip_not_finite, test_clip_leaves_others,
-                       test_clip_refusals);
+                       test_step_leaves_sums, test_accumulate_refusals,
+                       test_clip, test_clip_not_finite,
+                       test_clip_leaves_others, test_clip_refusals);
 }

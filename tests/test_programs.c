@@ -114,8 +114,8 @@ static void swish_backward(rill_tape *t, const rill_node *n,
     gx[0] = rill_mul(t, gy, slope);
 }
 
-static const rill_op swish = { "swish", "x sigmoid(x)", swish_backward,
-                               NULL, 0 };
+static const rill_op swish = { .name = "swish", .formula = "x sigmoid(x)",
+                               .backward = swish_backward };
 
 static rill_tensor *swish_of(rill_tape *t, const rill_tensor *x)
 {
@@ -141,7 +141,8 @@ static void wrong_backward(rill_tape *t, const rill_node *n,
 
 static rill_tensor *wrong_checked(rill_tape *t, rill_tensor **x, void *user)
 {
-    static const rill_op wrong = { "wrong", "", wrong_backward, NULL, 0 };
+    static const rill_op wrong = { .name = "wrong",
+                                   .backward = wrong_backward };
     (void)user;
     return rill_record(t, &wrong, rill_detach(t, swish_of(t, x[0])),
                        (const rill_tensor *[]){ x[0] }, 1, NULL);

@@ -166,6 +166,24 @@ static void explain_lines(explain *e, const rill_node *n,
     }
 }
 
+/* The formula, and what the op's own numbers in it are. */
+static void explain_formula(FILE *f, const rill_node *n)
+{
+    const rill_op *op = rill_node_op(n);
+    const double *number = rill_node_attrs(n);
+    const char *word = op->numbers ? op->numbers : "", *before = "";
+    if (!op->formula || !*op->formula)
+        return;
+    fprintf(f, "%*s%s", EXPLAIN_INDENT, "", op->formula);
+    for (size_t length; *word; word += length + strspn(word + length, " ")) {
+        length = strcspn(word, " ");
+        fprintf(f, "%s%.*s = %s", *before ? before : "; ", (int)length, word,
+                RILL_NUMBER_TEXT(*number++, 9));
+        before = ", ";
+    }
+    fputc('\n', f);
+}
+
 static void explain_rule(rill_tape *t, const rill_node *n,
                          const rill_tensor *gy,
                          const rill_tensor *const *gx, void *user)
@@ -178,8 +196,7 @@ static void explain_rule(rill_tape *t, const rill_node *n,
         return;
     fprintf(e->f, "%s%s%s\n", RILL_NAME_TEXT(RILL_NODE_NAME(n), EXPLAIN_NAME),
             named ? ": " : "", named ? op->name : "");
-    if (op->formula && *op->formula)
-        fprintf(e->f, "%*s%s\n", EXPLAIN_INDENT, "", op->formula);
+    explain_formula(e->f, n);
     e->letter = e->name = 0;
     for (e->writing = 0; e->writing < 2; e->writing++)
         explain_lines(e, n, gy, gx);
@@ -204,7 +221,7 @@ static void explain_leaves(explain *e, rill_tape *t, int nodes)
 }
 
 /* rill_backward, written to f as it runs: of each node that a gradient comes
- * to its rule's formula, its value y and the gradient dy in it, its inputs
+ * to its rule's formula with the op's own numbers, its value y and the gradient dy in it, its inputs
  * and what the rule gives each of them; then the leaves. Tensors of up to 16
  * elements stand whole, with four digits, larger ones by shape and norm.
  * Lines end by column 100. What a gradient is the sum of stands at the nodes

@@ -108,7 +108,7 @@ bool rill_optim_state(rill_optim *o, int i)
 /* Moves the parameters that have a gradient and are not frozen: by the
  * gradients on t, or with t NULL by those accumulated, which are then used
  * up. Tapes that used a parameter must be reset before they go backward
- * again. False, and nothing is changed, with an error on t too: optimiser, set
+ * again. Warns on t where sums are left unused. False, and nothing is changed, with an error on t too: optimiser, set
  * or t has failed, there is no gradient at all, no memory. */
 bool rill_optim_step(rill_optim *o, rill_tape *t)
 {
@@ -121,10 +121,12 @@ bool rill_optim_step(rill_optim *o, rill_tape *t)
             rill_optim_state(o, i);
     if (!rill_nn_well(t, rill_error(o->home)))
         return false;
+    bool kept = false; /* are sums that this step does not use */
     for (int i = 0; i < o->n; i++) {
         rill_update *u = &o->slot[i];
         rill_tensor *w = rill_params_at(o->params, i);
         const rill_tensor *g = rill_params_gradient(o->params, t, i);
+        kept |= t && o->params->at[i].summed;
         if (!g)
             continue;
         u->w = rill_write(w);
@@ -136,5 +138,8 @@ bool rill_optim_step(rill_optim *o, rill_tape *t)
         if (!t)
             o->params->at[i].summed = false;
     }
+    if (kept)
+        rill_warn(t, "step: by the tape's gradients alone: give NULL for the "
+                     "tape to step by those accumulated");
     return true;
 }

@@ -102,6 +102,7 @@ rill_tensor *rill_binary_cross_entropy_with_logits(
     opts = opts ? opts : &(rill_binary_cross_entropy_opts){ 0 };
     if (!binary_cross_entropy_fits(t, op, "logits", logits, target, opts))
         return NULL;
+    rill_warn_of_logits(t, op, "sigmoid", logits);
     rill_tensor *on = rill_softplus(t, rill_neg(t, logits));
     rill_tensor *off = rill_softplus(t, logits);
     on = rill_mul(t, on, target);

@@ -11,7 +11,8 @@ static RULE(clamp_backward)
                        gy, rill_zeros(t, gy->dtype, RILL_SCALAR));
 }
 
-OP(clamp, "dx = dy where low <= x <= high")
+OP_WITH(clamp, "dx = dy where low <= x <= high", clamp_backward, NULL, 0,
+        "low high")
 
 /* x, but not below low and not above high, which are rounded to the dtype of
  * x; an infinite bound bounds nothing. Errors: a bound that is NaN; low above

@@ -50,8 +50,11 @@ void *rill_attrs(rill_tape *t, const void *attrs, size_t size);
 
 /* The descriptor of an op with a rule <name>_backward, or with others. */
 #define OP(name, formula) OP_AS(name, formula, name##_backward, NULL)
-#define OP_AS(name, formula, backward, fused)                              \
-    static const rill_op name##_op = { #name, formula, backward, fused, 0 };
+#define OP_AS(name, formula, backward, fused) \
+    OP_WITH(name, formula, backward, fused, 0, NULL)
+#define OP_WITH(name, formula, backward, fused, flags, numbers)            \
+    static const rill_op name##_op = { #name, formula, backward, fused,    \
+                                       flags, numbers };
 
 /* The inputs of an op as two arguments: their array, and how many. */
 #define INPUTS(...) \
@@ -75,24 +78,26 @@ enum { RILL_PART = 1 << 15 };
  * and a number s, of two; and of one with a fused rule too, the kernel
  * <name>_grad of the output and its gradient. */
 #define UNARY(name, formula)                                               \
-    ELEMENTWISE(name, formula, NULL, INPUTS(x), NULL, const rill_tensor *x)
+    OP(name, formula)                                                      \
+    ELEMENTWISE(name, INPUTS(x), NULL, const rill_tensor *x)
 #define NUMBERED(name, formula, s)                                         \
-    ELEMENTWISE(name, formula, NULL, INPUTS(x), ((double[2]){ s }),        \
-                const rill_tensor *x, double s)
+    OP_WITH(name, formula, name##_backward, NULL, 0, #s)                   \
+    ELEMENTWISE(name, INPUTS(x), ((double[2]){ s }), const rill_tensor *x, \
+                double s)
 #define BINARY(name, formula)                                              \
-    ELEMENTWISE(name, formula, NULL, INPUTS(a, b), NULL,                   \
-                const rill_tensor *a, const rill_tensor *b)
-#define UNARY_FUSED(name, formula)                                         \
+    OP(name, formula)                                                      \
+    ELEMENTWISE(name, INPUTS(a, b), NULL, const rill_tensor *a,            \
+                const rill_tensor *b)
+#define UNARY_FUSED(name, formula, flags)                                  \
     static RULE(name##_fused)                                              \
     {                                                                      \
         const rill_tensor *y = rill_node_output(n);                        \
         gx[0] = rill_map(t, #name, name##_grad_kernels, INPUTS(y, gy),     \
                          gy->dtype, NULL);                                 \
     }                                                                      \
-    ELEMENTWISE(name, formula, name##_fused, INPUTS(x), NULL,              \
-                const rill_tensor *x)
-#define ELEMENTWISE(name, formula, fused, inputs, numbers, ...)            \
-    OP_AS(name, formula, name##_backward, fused)                           \
+    OP_WITH(name, formula, name##_backward, name##_fused, flags, NULL)     \
+    ELEMENTWISE(name, INPUTS(x), NULL, const rill_tensor *x)
+#define ELEMENTWISE(name, inputs, numbers, ...)                            \
     rill_tensor *rill_##name(rill_tape *t, __VA_ARGS__)                    \
     {                                                                      \
         return rill_elementwise(t, &name##_op, name##_kernels, inputs,     \
@@ -225,6 +230,9 @@ void rill_slice_copy(const rill_tensor *whole, const rill_tensor *part,
 /* Both float tensors, of one dtype and one shape. */
 bool rill_loss_inputs(rill_tape *t, const char *op, const char *name,
                       const rill_tensor *x, const rill_tensor *target);
+/* Where what made them gives no logits; op applies that itself. */
+void rill_warn_of_logits(rill_tape *t, const char *op, const char *applies,
+                         const rill_tensor *logits);
 /* An element's or a position's losses, reduced; without opts to the mean. */
 rill_tensor *rill_reduce_loss(rill_tape *t, const char *op,
                               const rill_tensor *losses,

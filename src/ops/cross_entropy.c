@@ -426,10 +426,7 @@ static rill_tensor *cross_entropy(rill_tape *t, const char *op,
     o = o ? o : &(rill_cross_entropy_opts){ 0 };
     if (!rill_cross_entropy_start(t, op, z, y, probs, o, &a))
         return NULL;
-    if (z->op && z->op->flags & RILL_OP_IS_SOFTMAX)
-        rill_warn(t, "%s: its logits come from %s, but it applies "
-                     "log_softmax itself: give it the logits", op,
-                  z->op->name);
+    rill_warn_of_logits(t, op, "log_softmax", z);
     bool was = rill_tape_record(t, false);
     a.logits = cross_entropy_turn(t, &a, z, false);
     a.probs = probs ? cross_entropy_turn(t, &a, y, false) : NULL;
@@ -450,7 +447,7 @@ static rill_tensor *cross_entropy(rill_tape *t, const char *op,
  * ignored) and the sum, the target's shape for RILL_NONE. As PyTorch's
  * cross_entropy, with the options of rill_cross_entropy_opts. What is asked
  * for through losses and lse belongs to t and carries no gradient. Warns
- * where the logits were made by a softmax. Also errors: a target that is
+ * where a softmax or a sigmoid made the logits. Also errors: a target that is
  * neither a class nor ignored; an option out of its range; a recorded
  * weight. */
 rill_tensor *rill_cross_entropy(rill_tape *t, const rill_tensor *logits,

@@ -14,6 +14,15 @@ bool rill_loss_inputs(rill_tape *t, const char *op, const char *name,
     return true;
 }
 
+void rill_warn_of_logits(rill_tape *t, const char *op, const char *applies,
+                         const rill_tensor *logits)
+{
+    const rill_op *made_by = logits->op;
+    if (made_by && made_by->flags & RILL_OP_NO_LOGITS)
+        rill_warn(t, "%s: its logits come from %s, but it applies %s itself: "
+                     "give it the logits", op, made_by->name, applies);
+}
+
 rill_tensor *rill_reduce_loss(rill_tape *t, const char *op,
                               const rill_tensor *losses,
                               const rill_loss_opts *opts)
@@ -84,9 +93,10 @@ bool rill_class_target(rill_tape *t, const char *op, const char *name,
     for (size_t i = 0; bad && i < v->positions; i++) {
         int32_t y = v->target[i];
         if (y != v->ignore_index && (y < 0 || y >= classes))
-            return rill_fail(t, "%s: target %d at %s %zu is not in [0, %zu)",
+            return rill_fail(t, "%s: target %d at %s %zu is not in [0, %zu)%s",
                              op, (int)y, v->shape.ndim > 1 ? "element" : "row",
-                             i, v->classes);
+                             i, v->classes, y < 0 ? ": to leave such rows out "
+                             "there is ignore_index" : "");
     }
     return true;
 }

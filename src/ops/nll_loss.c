@@ -19,7 +19,7 @@ static rill_tensor *nll_loss(rill_tape *t, const rill_tensor *x,
                              const rill_tensor *target,
                              const rill_class_view *v, rill_shape shape)
 {
-    bool spread = shape.ndim > v->shape.ndim;
+    bool spread = shape.ndim > v->shape.ndim, above = false;
     rill_tensor *y = rill_zeros(t, x->dtype, shape);
     for (size_t i = 0; y && i < v->positions; i++) {
         int32_t c = v->target[i];
@@ -28,9 +28,13 @@ static rill_tensor *nll_loss(rill_tape *t, const rill_tensor *x,
         size_t at = (i / v->inner * v->classes + (size_t)c) * v->inner +
                     i % v->inner;
         double w = v->weight ? rill_at(v->weight, c) : 1;
-        rill_set(y, (int64_t)(spread ? at : i),
-                 -w * rill_at(x, (int64_t)(spread ? i : at)));
+        double value = rill_at(x, (int64_t)(spread ? i : at));
+        above |= !spread && value > 0;
+        rill_set(y, (int64_t)(spread ? at : i), -w * value);
     }
+    if (above)
+        rill_warn(t, "nll_loss: its log_probs are above 0, so no logarithms "
+                     "of probabilities: give it what log_softmax makes");
     return rill_record(t, spread ? &nll_loss_spread_op : &nll_loss_op, y,
                        INPUTS(x, target), v);
 }
@@ -42,9 +46,9 @@ DX(nll_loss, nll_loss(t, gy, rill_node_input(n, 1), rill_node_attrs(n),
  * cross_entropy in two steps. log_probs: [C], [N, C] or [N, C, d1, ...];
  * target: int32 [], [N] or [N, d1, ...]. Result: [] for the mean (over the
  * weights of what was not ignored; NaN where that is 0) and the sum, the
- * target's shape for RILL_NONE. As PyTorch's nll_loss. Also errors: a target
- * that is neither a class nor ignored; a recorded weight; an unknown
- * reduction. */
+ * target's shape for RILL_NONE. As PyTorch's nll_loss. Warns of a positive
+ * log-probability. Also errors: a target that is neither a class nor ignored;
+ * a recorded weight; an unknown reduction. */
 rill_tensor *rill_nll_loss(rill_tape *t, const rill_tensor *log_probs,
                            const rill_tensor *target,
                            const rill_nll_loss_opts *opts)

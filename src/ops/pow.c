@@ -41,7 +41,7 @@ static RULE(pow_backward)
                    : rill_mul(t, gy, rill_scale(t, rill_pow(t, x, p - 1), p));
 }
 
-OP(pow, "dx = dy p x^(p - 1)")
+OP_WITH(pow, "dx = dy p x^(p - 1)", pow_backward, NULL, 0, "p")
 
 /* x^p; p is rounded to the dtype of x. */
 rill_tensor *rill_pow(rill_tape *t, const rill_tensor *x, double p)

@@ -18,7 +18,7 @@ static RULE(relu_backward)
 }
 
 /* max(x, 0). */
-UNARY_FUSED(relu, "dx = y > 0 ? dy : 0")
+UNARY_FUSED(relu, "dx = y > 0 ? dy : 0", 0)
 
 static RULE(leaky_relu_backward)
 {

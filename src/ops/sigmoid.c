@@ -19,13 +19,13 @@ static RULE(sigmoid_backward)
 }
 
 /* 1 / (1 + e^-x), without overflow for any x. */
-UNARY_FUSED(sigmoid, "dx = dy y (1 - y)")
+UNARY_FUSED(sigmoid, "dx = dy y (1 - y)", RILL_OP_NO_LOGITS)
 
 DX(tanh, rill_mul(t, gy, rill_rsub(
                              t, rill_square(t, rill_node_output(n)), 1)))
 
 /* The hyperbolic tangent, in [-1, 1]. */
-UNARY_FUSED(tanh, "dx = dy (1 - y^2)")
+UNARY_FUSED(tanh, "dx = dy (1 - y^2)", 0)
 
 DX(softplus, rill_mul(t, gy, rill_sigmoid(t, rill_node_input(n, 0))))
 

@@ -134,12 +134,10 @@ static RULE(softmax_fused)
                         rill_node_attrs(n));
 }
 
-static const rill_op softmax_op = { "softmax", "dx = y (dy - sum dy y)",
-                                    softmax_backward, softmax_fused,
-                                    RILL_OP_IS_SOFTMAX };
-static const rill_op log_softmax_op = { "log_softmax", "dx = dy - e^y sum dy",
-                                        softmax_backward, softmax_fused,
-                                        RILL_OP_IS_SOFTMAX };
+OP_WITH(softmax, "dx = y (dy - sum dy y)", softmax_backward, softmax_fused,
+        RILL_OP_NO_LOGITS, NULL)
+OP_WITH(log_softmax, "dx = dy - e^y sum dy", softmax_backward, softmax_fused,
+        RILL_OP_NO_LOGITS, NULL)
 
 static rill_tensor *softmax_over(rill_tape *t, const rill_op *op,
                                  const rill_tensor *x, int dim, bool logs)

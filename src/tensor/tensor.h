@@ -177,8 +177,8 @@ const char *rill_name(const rill_tensor *x); /* "" when it has none */
 typedef void rill_rule(rill_tape *t, const rill_node *n,
                        const rill_tensor *gy, const rill_tensor **gx);
 
-enum { RILL_OP_IS_SOFTMAX = 1 }; /* its output should not enter a loss that
-                                    wants logits */
+enum { RILL_OP_NO_LOGITS = 1 }; /* its output should not enter a loss that
+                                   wants logits */
 
 /* What is the same for every run of an op: one static one each. */
 typedef struct {
@@ -186,7 +186,9 @@ typedef struct {
     const char *formula; /* of the gradient: "dx = dy y (1 - y)" */
     rill_rule *backward; /* NULL: not differentiable */
     rill_rule *fused;    /* as backward, unrecorded and faster; or NULL */
-    unsigned flags;      /* RILL_OP_IS_SOFTMAX, or 0 */
+    unsigned flags;      /* RILL_OP_NO_LOGITS, or 0 */
+    const char *numbers; /* what the doubles are called that attrs begin with,
+                            to be shown: "low high"; or NULL */
 } rill_op;
 
 rill_tensor *rill_record(rill_tape *t, const rill_op *op, rill_tensor *y,
