@@ -508,17 +508,23 @@ static double seconds(void)
 
 /* Starts the recorder where a log is wanted; a long run has each so many
  * steps recorded. */
-static void start_recorder(model *m, int64_t steps)
+static void start_recorder(model *m, const rill_dataset *d, int64_t steps)
 {
     enum { RECORDED = 2000, DETAILS = 100 };
     char error[512];
+    int classes = rill_dataset_classes(d);
     if (!set.log)
         return;
+    const char **names = rill_tape_alloc(m->kept, (size_t)classes *
+                                                      sizeof *names);
+    for (int c = 0; c < classes; c++)
+        names[c] = rill_dataset_class_name(d, c);
     m->recorder = rill_recorder_new(
         set.log, m->net,
         &(rill_recorder_opts){ .title = set.csv ? set.csv : "five spiral arms",
                                .every = steps / RECORDED + 1,
-                               .details = steps / DETAILS + 1 },
+                               .details = steps / DETAILS + 1,
+                               .class_names = names, .classes = classes },
         error, sizeof error);
     if (!m->recorder)
         stop(1, "%s", error);
@@ -569,7 +575,7 @@ static void train(model *m, parts *d, rill_rng *r)
     double start = seconds();
     bool last = false;
     char text[16];
-    start_recorder(m, set.epochs * batches);
+    start_recorder(m, d->learn, set.epochs * batches);
     while (!last) {
         int64_t step = p.epoch++ * batches;
         p.loss = run_epoch(m, d->learn, r, step, set.epochs * batches);

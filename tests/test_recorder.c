@@ -450,8 +450,10 @@ END_TEST
 START_TEST(first_line)
 {
     network w = network_new(RILL_F64);
+    static const char *const names[] = { "yes", "\"no\"" };
     const rill_recorder_opts opts = { .title = "a run", .every = 3,
-                                      .details = 7 };
+                                      .details = 7, .class_names = names,
+                                      .classes = 2 };
     close_and_read(recorder(w.net, &opts));
     ck_assert_int_eq(log_.n, 2);
     const json_t *run = log_.line[0];
@@ -462,6 +464,9 @@ START_TEST(first_line)
     assert_int(run, "every", 3);
     assert_int(run, "details", 7);
     assert_int(run, "sampled", 4096);
+    ck_assert_uint_eq(json_array_size(at(run, "classes")), 2);
+    assert_text(run, "classes.0", "yes");
+    assert_text(run, "classes.1", "\"no\"");
     struct tm when = { 0 };
     ck_assert_int_eq(sscanf(json_string_value(at(run, "started")),
                             "%d-%d-%dT%d:%d:%dZ", &when.tm_year, &when.tm_mon,

@@ -53,6 +53,8 @@ typedef struct {
     int64_t every;      /* record every so many steps; 0: 1 */
     int64_t details;    /* open graph and loss every so many; 0: 50 */
     int64_t samples;    /* rows of the batch shown at the loss; 0: 8 */
+    const char *const *class_names; /* read at once; NULL: numbers serve */
+    int classes;                    /* how many names there are */
 } rill_recorder_opts;
 
 rill_recorder *rill_recorder_new(const char *path, rill_params *p,

@@ -71,6 +71,10 @@ static void log_run(rill_recorder *r)
     rill_json_integer(j, "every", r->opts.every);
     rill_json_integer(j, "details", r->opts.details);
     rill_json_integer(j, "sampled", RILL_SAMPLED);
+    rill_json_put(j, "classes", "[");
+    for (int i = 0; r->opts.class_names && i < r->opts.classes; i++)
+        rill_json_string(j, NULL, r->opts.class_names[i]);
+    rill_json_end(j, "]");
     rill_json_put(j, "parameters", "[");
     for (int i = 0; i < r->n; i++) {
         const rill_tensor *w = r->param[i].w;

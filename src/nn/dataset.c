@@ -167,28 +167,12 @@ rill_dataset *rill_dataset_split(rill_dataset *d, double fraction)
     return part;
 }
 
-/* Frees the set and its rows, which no batch may use any more; or NULL. */
-void rill_dataset_free(rill_dataset *d)
-{
-    if (d)
-        rill_tape_free(d->home);
-}
-
 /* ---- what it is --------------------------------------------------------- */
 
-/* The set's first error, a sentence of its own; NULL where there is none. */
-const char *rill_dataset_error(const rill_dataset *d)
-{
-    return d ? rill_error(d->home) : "the data set is NULL";
-}
-
-/* Forgets the error. A constructor that failed has left a set without rows;
- * after any other failure the rows are as they were. */
-void rill_dataset_clear_error(rill_dataset *d)
-{
-    if (d)
-        rill_clear_error(d->home);
-}
+/* _free: the rows too, which no batch may use any more; NULL is allowed.
+ * _error: the set's first, or NULL. _clear_error: a constructor that failed
+ * has left a set without rows; after any other failure they are as before. */
+RILL_NN_OBJECT(rill_dataset, "the data set", false)
 
 /* How many rows. */
 int64_t rill_dataset_len(const rill_dataset *d)

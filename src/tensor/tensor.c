@@ -163,8 +163,14 @@ READER(const void *, rill_data, x->data, NULL)
 READER(const float *, rill_f32, x->dtype == RILL_F32 ? x->data : NULL, NULL)
 READER(const double *, rill_f64, x->dtype == RILL_F64 ? x->data : NULL, NULL)
 READER(const int32_t *, rill_i32, x->dtype == RILL_I32 ? x->data : NULL, NULL)
-/* The value of a tensor of one element, whatever its shape; else NaN. */
-READER(double, rill_item, x->numel == 1 ? rill_at(x, 0) : NAN, NAN)
+/* The value of a tensor of one element, whatever its shape; else NaN, which
+ * has no sign: 0 / 0 does not print as "-nan". */
+double rill_item(const rill_tensor *x)
+{
+    double v = rill_numel(x) == 1 ? rill_at(x, 0) : NAN;
+    return isnan(v) ? (double)NAN : v;
+}
+
 /* The name of a variable or of what was named; "" for any other tensor. */
 READER(const char *, rill_name, x->name ? x->name : "", "")
 /* Whether rill_variable_freeze made a constant of it. */
