@@ -238,8 +238,9 @@ test-all:
 	$(MAKE) coverage fuzz
 	! $(PYTHON) -c 'import torch' || $(MAKE) test-torch
 
-# Warnings as errors from both compilers, and cppcheck.
+# Warnings as errors from both compilers, cppcheck, and lines of 79 columns.
 lint:
+	@! LC_ALL=C.UTF-8 grep -nE '^.{80,}$$' src/*.h src/*/*.[ch] examples/*.c
 	@for cc in gcc clang; do for f in $(SOURCES) $(wildcard examples/*.c) \
 	    $(wildcard tests/*.c tests/browser/*.c); do \
 	    $$cc -fsyntax-only -Werror -Isrc \

@@ -257,8 +257,8 @@ static void misreading(const sample *s)
            rill_item(rill_cross_entropy(t, p, s->y, NULL)));
     const char *warning = rill_warning(t) ? rill_warning(t) : "";
     int half = (int)strcspn(warning, ",");
-    printf("   Of the last two rill can tell, and warns:\n\n     %.*s\n      %s\n",
-           half, warning, warning + half);
+    printf("   Of the last two rill can tell, and warns:\n\n     %.*s\n"
+           "      %s\n", half, warning, warning + half);
 }
 
 /* ---- what is lost in two nodes ------------------------------------------ */

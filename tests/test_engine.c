@@ -248,9 +248,9 @@ START_TEST(differentiates_twice_and_thrice)
     ck_assert_double_eq(rill_item(rill_grad(tape, x)), 48);
     /* what was not recorded cannot be differentiated */
     ASSERT_REFUSED(rill_backward(tape, rill_grad(tape, x), NULL),
-                   "backward: the loss was computed while nothing was recorded: in "
-                   "rill_tape_record(tape, false), or by a backward without "
-                   "create_graph");
+                   "backward: the loss was computed while nothing was "
+                   "recorded: in rill_tape_record(tape, false), or by a "
+                   "backward without create_graph");
 }
 END_TEST
 
@@ -295,9 +295,9 @@ START_TEST(detach_and_no_record)
     ck_assert_double_eq(rill_item(free), 9);
     ck_assert(!rill_tape_record(tape, true));
     ASSERT_REFUSED(rill_backward(tape, free, NULL),
-                   "backward: the loss was computed while nothing was recorded: in "
-                   "rill_tape_record(tape, false), or by a backward without "
-                   "create_graph");
+                   "backward: the loss was computed while nothing was "
+                   "recorded: in rill_tape_record(tape, false), or by a "
+                   "backward without create_graph");
     ASSERT_REFUSED(rill_watch(tape, rill_zeros(tape, RILL_I32, RILL_SCALAR)),
                    "watch: x is int32: only float32 and float64 have "
                    "gradients");

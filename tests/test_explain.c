@@ -369,6 +369,6 @@ int main(void)
 {
     return HARNESS_RUN("explain", sum_of_squares, a_quotient_and_its_seed,
                        a_network, stays_tidy, without_a_formula,
-                       changes_nothing,
-                       numbers_of_the_op, says_where_it_stops);
+                       changes_nothing, numbers_of_the_op,
+                       says_where_it_stops);
 }

@@ -606,11 +606,12 @@ int main(void)
 {
     return HARNESS_RUN(
         "observe", names_are_copied_and_kept, names_refuse,
-        layers_name_what_they_make, record_is_read_node_by_node, shares_of_a_gradient,
-        observers_see_each_op_and_rule_once, observers_find_the_node,
-        observers_are_called_in_order, observers_refuse,
-        observers_may_stop_the_work, hooks_see_the_whole_gradient_in_order,
-        hooks_end_at_reset, hooks_replace, hooks_are_differentiated,
+        layers_name_what_they_make, record_is_read_node_by_node,
+        shares_of_a_gradient, observers_see_each_op_and_rule_once,
+        observers_find_the_node, observers_are_called_in_order,
+        observers_refuse, observers_may_stop_the_work,
+        hooks_see_the_whole_gradient_in_order, hooks_end_at_reset,
+        hooks_replace, hooks_are_differentiated,
         hooks_that_fail_stop_the_backward, hooks_refuse,
         hooks_refuse_what_does_not_fit);
 }

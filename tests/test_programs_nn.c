@@ -126,9 +126,9 @@ START_TEST(evaluate)
     ASSERT_OK();
     ASSERT_REFUSED(rill_backward(tape, rill_sum(tape, logits, NULL), NULL),
                    "backward: the loss depends on no leaf: input 0 of sum, "
-                   "made by linear, was computed while nothing was recorded: in "
-                   "rill_tape_record(tape, false), or by a backward without "
-                   "create_graph");
+                   "made by linear, was computed while nothing was recorded: "
+                   "in rill_tape_record(tape, false), or by a backward "
+                   "without create_graph");
     free(text);
     rill_params_free(params);
 }

@@ -361,7 +361,8 @@ START_TEST(names_that_do_not_fit)
     rill_nn_linear_new(c, "other", 2, 3);
     refuse_load(c, "net", true, "net: has none of the parameters");
     rill_nn_linear fc2 = rill_nn_linear_new(c, "fc2", 3, 2);
-    ck_assert(rill_params_load(c, "net", &(rill_load_opts){ .partial = true }));
+    ck_assert(rill_params_load(c, "net",
+                               &(rill_load_opts){ .partial = true }));
     ck_assert_double_eq(rill_at(fc2.weight, 1),
                         rill_at(rill_params_find(a, "fc2.weight"), 1));
     rill_params_free(a);

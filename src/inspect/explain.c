@@ -221,14 +221,14 @@ static void explain_leaves(explain *e, rill_tape *t, int nodes)
 }
 
 /* rill_backward, written to f as it runs: of each node that a gradient comes
- * to its rule's formula with the op's own numbers, its value y and the gradient dy in it, its inputs
- * and what the rule gives each of them; then the leaves. Tensors of up to 16
- * elements stand whole, with four digits, larger ones by shape and norm.
- * Lines end by column 100. What a gradient is the sum of stands at the nodes
- * above it; a rule's gradient of the shape of y is summed to that of a
- * broadcast input. Result and errors are rill_backward's, and a sweep that
- * stops says so in f too; also errors: f is NULL, so many observers
- * (rill_tape_observe) that there is no place for this one. */
+ * to its rule's formula with the op's own numbers, its value y and the
+ * gradient dy in it, its inputs and what the rule gives each of them; then the
+ * leaves. Tensors of up to 16 elements stand whole, with four digits, larger
+ * ones by shape and norm. Lines end by column 100. What a gradient is the sum
+ * of stands at the nodes above it; a rule's gradient of the shape of y is
+ * summed to that of a broadcast input. Result and errors are rill_backward's,
+ * and a sweep that stops says so in f too; also errors: f is NULL, so many
+ * observers (rill_tape_observe) that there is no place for this one. */
 bool rill_backward_explain(FILE *f, rill_tape *t, const rill_tensor *loss,
                            const rill_backward_opts *opts)
 {

@@ -108,8 +108,9 @@ bool rill_optim_state(rill_optim *o, int i)
 /* Moves the parameters that have a gradient and are not frozen: by the
  * gradients on t, or with t NULL by those accumulated, which are then used
  * up. Tapes that used a parameter must be reset before they go backward
- * again. Warns on t where sums are left unused. False, and nothing is changed, with an error on t too: optimiser, set
- * or t has failed, there is no gradient at all, no memory. */
+ * again. Warns on t where sums are left unused. False, and nothing is changed,
+ * with an error on t too: optimiser, set or t has failed, there is no gradient
+ * at all, no memory. */
 bool rill_optim_step(rill_optim *o, rill_tape *t)
 {
     if (!rill_nn_well(t, rill_optim_error(o)) ||
