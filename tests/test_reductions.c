@@ -353,6 +353,10 @@ START_TEST(argmax_first)
     ASSERT_REFUSED(rill_backward(tape, rill_argmax(tape, w, NULL), NULL),
                    "backward: the loss depends on no leaf: argmax has no "
                    "gradient");
+    /* which is not to blame where it stands aside */
+    ASSERT_REFUSED(rill_backward(tape, rill_sum(tape, a, NULL), NULL),
+                   "backward: the loss depends on no parameter that learns "
+                   "and on no leaf that rill_watch returned");
 }
 END_TEST
 

@@ -121,11 +121,20 @@ static bool backward_refuse(rill_tape *t, const rill_tensor *loss,
         "false), or by a backward without create_graph";
     if (!root && loss->op)
         return rill_fail(t, "backward: the loss %s", unrecorded);
-    for (int i = root ? root->index : -1; i >= 0; i--) {
+    size_t nodes = root ? (size_t)root->index + 1 : 0;
+    bool *below = rill_tape_alloc(t, nodes); /* the loss */
+    if (!below)
+        return false;
+    memset(below, 0, nodes);
+    for (size_t i = nodes; i-- > 0;) {
         const rill_node *n = t->nodes[i];
-        for (int k = 0; k < n->n_inputs; k++) {
+        below[i] = below[i] || n == root;
+        for (int k = 0; below[i] && k < n->n_inputs; k++) {
             const rill_tensor *x = n->input[k].x;
-            if (x && x->op && x->tape == t && !n->input[k].node)
+            const rill_node *from = n->input[k].node;
+            if (from)
+                below[from->index] = true;
+            if (x && x->op && x->tape == t && !from)
                 return rill_fail(t, "backward: the loss depends on no leaf: "
                                  "input %d of %s, made by %s, %s", k,
                                  n->op->name, x->op->name, unrecorded);
