@@ -13,6 +13,7 @@
  * Read it from main, at the bottom, upwards; run_epoch is its heart. */
 #include <float.h>
 #include <getopt.h>
+#include <limits.h>
 #include <math.h>
 #include <rill.h>
 #include <stdarg.h>
@@ -136,8 +137,8 @@ static int choice(const char *words, const char *word)
     for (int i = 0; words; i++) {
         if (strcspn(words, "|") == n && strncmp(words, word, n) == 0)
             return i;
-        words = strchr(words, '|');
-        words += words != NULL;
+        const char *bar = strchr(words, '|');
+        words = bar ? bar + 1 : NULL;
     }
     return -1;
 }
@@ -517,7 +518,7 @@ static void start_recorder(model *m, const rill_dataset *d, int64_t steps)
         return;
     const char **names = rill_tape_alloc(m->kept, (size_t)classes *
                                                       sizeof *names);
-    for (int c = 0; c < classes; c++)
+    for (int c = 0; names && c < classes; c++)
         names[c] = rill_dataset_class_name(d, c);
     m->recorder = rill_recorder_new(
         set.log, m->net,
@@ -714,9 +715,10 @@ static bool save(const model *m, const parts *d, const char *path)
 static void try_to_save(const model *m, const parts *d)
 {
     struct stat s;
-    char *path = numbered(m->kept, set.save, getpid());
-    if (stat(set.save, &s) == 0 && !S_ISREG(s.st_mode))
-        stop(1, "--save would fail: %s is no regular file", set.save);
+    char path[PATH_MAX];
+    if (!*set.save || (stat(set.save, &s) == 0 && !S_ISREG(s.st_mode)))
+        stop(1, "--save would fail: \"%s\" is no regular file", set.save);
+    snprintf(path, sizeof path, "%s.%ld.trial", set.save, (long)getpid());
     if (!save(m, d, path))
         stop(1, "--save would fail: %s", rill_params_error(m->net));
     remove(path);

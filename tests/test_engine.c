@@ -361,6 +361,31 @@ START_TEST(variables_are_leaves_of_any_tape)
 }
 END_TEST
 
+/* A tape that used a variable before it was frozen still has its gradient. */
+START_TEST(frozen_between_two_uses)
+{
+    rill_tape *home = rill_tape_new(NULL);
+    rill_tensor *v = rill_variable(home, "v", RILL_F64, RILL_SHAPE(1, 3));
+    rill_tensor *y = rill_zeros(tape, RILL_I32, RILL_SHAPE(1));
+    rill_exp(tape, v);
+    rill_variable_freeze(v, true);
+    ck_assert(rill_backward(tape, rill_cross_entropy(tape, v, y, NULL),
+                            NULL));
+    ck_assert_double_eq_tol(rill_at(rill_grad(tape, v), 0), -2. / 3, 1e-15);
+    rill_tape_reset(tape);
+    /* what was prepared unrecorded is not to blame where all is frozen */
+    rill_tape_record(tape, false);
+    rill_tensor *target = rill_exp(tape, rill_zeros(tape, RILL_F64,
+                                                    RILL_SHAPE(1, 3)));
+    rill_tape_record(tape, true);
+    ASSERT_REFUSED(rill_backward(tape, rill_mse_loss(tape, v, target, NULL),
+                                 NULL),
+                   "backward: the loss depends on no parameter that learns "
+                   "and on no leaf that rill_watch returned");
+    rill_tape_free(home);
+}
+END_TEST
+
 /* Only what lies on the way back must be unchanged. */
 START_TEST(a_change_off_the_way_does_not_matter)
 {
@@ -549,6 +574,8 @@ START_TEST(constants_stay)
     rill_tape_record(tape, true);
     ASSERT_REFUSED(rill_write(rill_watch(tape, a)),
                    "write: a leaf is not to be changed");
+    ASSERT_REFUSED(rill_write(rill_detach(tape, a)),
+                   "write: a detached tensor is not to be changed");
     rill_variable_freeze(a, true);
     ck_assert(!rill_variable_frozen(a));
     ASSERT_REFUSED(rill_watch(tape, rill_zeros(tape, RILL_I32,
@@ -808,7 +835,8 @@ int main(void)
         sweeps_a_chain_of_100000_nodes, adds_into_one_buffer,
         detach_and_no_record, set_grad_replaces,
         variables_are_leaves_of_any_tape,
-        a_change_off_the_way_does_not_matter, finds_many_variables,
+        a_change_off_the_way_does_not_matter,
+        frozen_between_two_uses, finds_many_variables,
         other_tapes_hold_constants_only, reset_ends_what_was_made,
         reuses_its_memory, keeps_the_first_error,
         null_is_an_error_of_its_own, constants_stay, says_its_instruction_set,

@@ -371,7 +371,9 @@ START_TEST(nowhere_to_save)
                                       "directory\n"));
     ck_assert_ptr_null(strstr(out, "epoch"));
     assert_stops("03_train_mlp --epochs 1 --save . --log run.jsonl",
-                 "03_train_mlp: --save would fail: . is no regular file");
+                 "03_train_mlp: --save would fail: \".\" is no regular file");
+    assert_stops("03_train_mlp --epochs 1 --save ''",
+                 "03_train_mlp: --save would fail: \"\" is no regular file");
     write_file("latin.csv", "1,\xe4\n2,\xe4\n3,\xf6\n4,\xf6\n5,\xe4\n6,\xe4\n"
                             "7,\xe4\n8,\xe4\n9,\xe4\n10,\xe4\n");
     write_file("model", "an older one");

@@ -452,7 +452,6 @@ START_TEST(nll_of_one_row)
 }
 END_TEST
 
-/* log_softmax and nll_loss are cross_entropy in two steps. */
 START_TEST(warns_of_what_is_not_what_it_wants)
 {
     rill_tensor *z = normal(1, RILL_F32, RILL_SHAPE(2, 3));
@@ -461,6 +460,15 @@ START_TEST(warns_of_what_is_not_what_it_wants)
     rill_nll_loss(tape, rill_log_softmax(tape, z, -1), y, NULL);
     rill_binary_cross_entropy_with_logits(tape, z, rill_sigmoid(tape, z),
                                           NULL);
+    ck_assert_ptr_null(rill_warning(tape));
+    /* nor are gradients, in a sweep of a sweep, taken for log-probabilities */
+    rill_tensor *w = rill_watch(tape, z);
+    rill_tensor *squared = rill_square(tape, rill_nll_loss(
+        tape, rill_log_softmax(tape, w, -1), y, NULL));
+    ck_assert(rill_backward(tape, squared, &(rill_backward_opts){
+        .create_graph = true }));
+    squared = rill_sum(tape, rill_square(tape, rill_grad(tape, w)), NULL);
+    ck_assert(rill_backward(tape, rill_neg(tape, squared), NULL));
     ck_assert_ptr_null(rill_warning(tape));
     rill_nll_loss(tape, rill_softmax(tape, z, -1), y, NULL);
     ck_assert_str_eq(rill_warning(tape),
@@ -478,6 +486,7 @@ START_TEST(warns_of_what_is_not_what_it_wants)
 }
 END_TEST
 
+/* log_softmax and nll_loss are cross_entropy in two steps. */
 START_TEST(nll_after_log_softmax)
 {
     int32_t y[] = { 2, -100, 0, 4, 4, 1, 3 };

@@ -1111,6 +1111,10 @@ START_TEST(refused)
                        "recorder: details is -2, which is negative");
     ASSERT_NO_RECORDER("/dev/null", w.net, &samples,
                        "recorder: samples is -3, which is negative");
+    const char *const names[] = { "a", NULL };
+    const rill_recorder_opts named = { .class_names = names, .classes = 2 };
+    ASSERT_NO_RECORDER("/dev/null", w.net, &named,
+                       "recorder: the name of class 1 is NULL");
     rill_params_add(w.net, "", RILL_SHAPE(1));
     ASSERT_NO_RECORDER("/dev/null", w.net, NULL,
                        "recorder: params: the name \"\" is empty or begins "

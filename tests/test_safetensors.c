@@ -440,7 +440,7 @@ START_TEST(old_file_is_unharmed)
     rill_params_clear_error(b);
     /* the file beside is a device that is always full */
     char beside[64];
-    snprintf(beside, sizeof beside, "net.%ld", (long)getpid());
+    snprintf(beside, sizeof beside, "net.%ld.part", (long)getpid());
     ck_assert_int_eq(symlink("/dev/full", beside), 0);
     ck_assert(!rill_params_save(b, "net", NULL));
     ck_assert_str_eq(rill_params_error(b),

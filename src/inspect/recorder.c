@@ -111,6 +111,9 @@ static void recorder_options(rill_recorder *r, const char *path)
                                "negative", counts[i].name, *v);
         *v = *v ? *v : counts[i].preset;
     }
+    for (int i = 0; r->opts.class_names && i < r->opts.classes; i++)
+        if (!r->opts.class_names[i])
+            rill_recorder_fail(r, "recorder: the name of class %d is NULL", i);
     if (!path)
         rill_recorder_fail(r, "recorder: the path is NULL");
     if (rill_params_error(r->params))
@@ -135,13 +138,13 @@ static void recorder_make(rill_recorder *r, const char *path)
 }
 
 /* Starts to record a run into the file at path, in place of what it held: a
- * JSON object a line, as docs/log.md describes them. What is recorded of the
- * parameters is of those that p has by now; p must outlive the recorder. opts
- * may be NULL. The caller ends it with rill_recorder_close and frees it with
- * rill_recorder_free. NULL, and a sentence in error (of error_size bytes),
- * where the file cannot be written, p is NULL or has failed, an option is
- * negative, or memory or threads ran out: training can go on with NULL for a
- * recorder. */
+ * JSON object a line, as docs/log.md describes them. What is recorded of
+ * the parameters is of those that p has by now; p must outlive the
+ * recorder. opts may be NULL. The caller ends it with rill_recorder_close
+ * and frees it with rill_recorder_free. NULL, and a sentence in error (of
+ * error_size bytes), where the file cannot be written, p is NULL or has
+ * failed, an option is negative, a class name NULL, or memory or threads
+ * ran out: training can go on with NULL for a recorder. */
 rill_recorder *rill_recorder_new(const char *path, rill_params *p,
                                  const rill_recorder_opts *opts,
                                  char *error, size_t error_size)

@@ -13,7 +13,8 @@ enum { FILE_NAME = PATH_MAX + 32 };
 
 static void file_beside(char *name, const char *path)
 {
-    snprintf(name, FILE_NAME, "%s.%ld", path, (long)getpid());
+    /* not "%s.%ld": so people name the copies that they keep */
+    snprintf(name, FILE_NAME, "%s.%ld.part", path, (long)getpid());
 }
 
 FILE *rill_file_begin(const char *path)

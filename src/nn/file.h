@@ -1,8 +1,8 @@
 /* file.h: files that are replaced whole: internal to src/nn and src/inspect.
  *
- * What is written goes beside the old file, under its path and the process's
- * number, and takes its place when all is on the disk: whoever opens the path
- * sees the old file or the new one. */
+ * What is written goes beside the old file, under its path, the process's
+ * number and ".part", and takes its place when all is on the disk: whoever
+ * opens the path sees the old file or the new one. */
 #ifndef RILL_FILE_H
 #define RILL_FILE_H
 

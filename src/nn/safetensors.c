@@ -376,7 +376,10 @@ static json_t *safetensors_describe(const rill_tensor *x, size_t *at)
     size_t begin = *at;
     *at += (size_t)rill_numel(x) * kind->size;
     for (int d = 0; d < rill_ndim(x); d++)
-        json_array_append_new(shape, json_integer(rill_dim(x, d)));
+        if (json_array_append_new(shape, json_integer(rill_dim(x, d))) != 0) {
+            json_decref(shape);
+            return NULL;
+        }
     return json_pack("{s:s, s:o, s:[I, I]}", "dtype", kind->name, "shape",
                      shape, "data_offsets", (json_int_t)begin,
                      (json_int_t)*at);
@@ -416,8 +419,14 @@ static char *safetensors_header(rill_tape *t, const char *const *names,
                 good = safetensors_put(t, header, names[i],
                                        safetensors_describe(x[i], &at));
     char *text = good ? json_dumps(header, JSON_COMPACT) : NULL;
-    if (good && !text)
+    /* jansson leaves a key out where it found no memory to sort them by */
+    json_t *again = text ? json_loads(text, 0, NULL) : NULL;
+    if (good && !json_equal(again, header)) {
         rill_fail(t, "safetensors: out of memory");
+        free(text);
+        text = NULL;
+    }
+    json_decref(again);
     json_decref(header);
     return text;
 }

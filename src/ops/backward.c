@@ -119,30 +119,38 @@ static bool backward_refuse(rill_tape *t, const rill_tensor *loss,
     static const char unrecorded[] =
         "was computed while nothing was recorded: in rill_tape_record(tape, "
         "false), or by a backward without create_graph";
-    if (!root && loss->op)
+    if (!root && loss->op && loss->tape == t)
         return rill_fail(t, "backward: the loss %s", unrecorded);
     size_t nodes = root ? (size_t)root->index + 1 : 0;
     bool *below = rill_tape_alloc(t, nodes); /* the loss */
     if (!below)
         return false;
     memset(below, 0, nodes);
+    const rill_node *reader = NULL; /* of what was not recorded */
+    int input = 0;
     for (size_t i = nodes; i-- > 0;) {
         const rill_node *n = t->nodes[i];
         below[i] = below[i] || n == root;
+        if (below[i] && !n->op) /* a leaf, but frozen: that is why */
+            nodes = 0;
         for (int k = 0; below[i] && k < n->n_inputs; k++) {
             const rill_tensor *x = n->input[k].x;
             const rill_node *from = n->input[k].node;
             if (from)
                 below[from->index] = true;
-            if (x && x->op && x->tape == t && !from)
-                return rill_fail(t, "backward: the loss depends on no leaf: "
-                                 "input %d of %s, made by %s, %s", k,
-                                 n->op->name, x->op->name, unrecorded);
+            if (x && x->op && x->tape == t && !from && !reader) {
+                reader = n;
+                input = k;
+            }
             if (rill_node_wants(n, k) && !n->wants)
                 return rill_fail(t, "backward: the loss depends on no leaf: "
                                  "%s has no gradient", n->op->name);
         }
     }
+    if (reader && nodes)
+        return rill_fail(t, "backward: the loss depends on no leaf: input %d "
+                         "of %s, made by %s, %s", input, reader->op->name,
+                         reader->input[input].x->op->name, unrecorded);
     return rill_fail(t, "backward: the loss depends on no parameter that "
                         "learns and on no leaf that rill_watch returned");
 }

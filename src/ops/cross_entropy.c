@@ -408,8 +408,7 @@ rill_tensor *rill_cross_entropy_loss(rill_tape *t,
     if (o->denominator_used)
         *o->denominator_used = a->denominator;
     if (a->each) /* what is handed out on the side is not recorded */
-        return rill_view(t, a->losses->data, a->losses->dtype,
-                                a->v.shape);
+        return rill_view(t, a->losses->data, a->losses->dtype, a->v.shape);
     double sum = rill_sum_all(t, a->losses) / a->denominator;
     /* PyTorch: smoothing alone, over no weight at all, is NaN too */
     if (!a->probs && a->label_smoothing > 0 && a->denominator == 0)

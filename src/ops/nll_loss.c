@@ -29,7 +29,7 @@ static rill_tensor *nll_loss(rill_tape *t, const rill_tensor *x,
                     i % v->inner;
         double w = v->weight ? rill_at(v->weight, c) : 1;
         double value = rill_at(x, (int64_t)(spread ? i : at));
-        above |= !spread && value > 0;
+        above |= !t->sweeping && value > 0; /* a sweep's are gradients */
         rill_set(y, (int64_t)(spread ? at : i), -w * value);
     }
     if (above)

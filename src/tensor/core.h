@@ -21,7 +21,7 @@ struct rill_tensor {
     rill_node *node;  /* that made it on its tape; NULL: unrecorded */
     const rill_op *op; /* that made it, recorded or not; NULL: none */
     const char *name;  /* NULL: none */
-    bool variable, frozen;
+    bool variable, frozen, detached;
     uint32_t version; /* of a variable: how often it was written */
 };
 

@@ -85,7 +85,7 @@ static bool tape_use(rill_tape *t, const rill_tensor *v)
 bool rill_wants(rill_tape *t, const rill_tensor *x)
 {
     const rill_node *n = rill_node_of(t, x);
-    return x->variable ? !x->frozen : n && n->wants;
+    return n ? n->wants : x->variable && !x->frozen;
 }
 
 /* A leaf with the value of x (any float tensor, no copy): gradients arrive
@@ -115,7 +115,10 @@ rill_tensor *rill_detach(rill_tape *t, const rill_tensor *x)
     bool elsewhere = x && x->tape != t && x->epoch == x->tape->epoch;
     if (!elsewhere && !rill_usable(t, "detach", "x", x))
         return NULL;
-    return rill_view(t, x->data, x->dtype, x->shape);
+    rill_tensor *y = rill_view(t, x->data, x->dtype, x->shape);
+    if (y)
+        y->detached = true;
+    return y;
 }
 
 static bool tape_name(rill_tape *t, rill_tensor *x, const char *name)

@@ -208,14 +208,16 @@ double rill_norm(const rill_tensor *x)
 /* The elements of a tensor that no op has seen yet, for its maker to fill, or
  * those of a variable, to be changed: tapes that used it refuse to go backward
  * through it until they are reset. NULL for NULL and, with an error on x's
- * tape, for what an op made and for a leaf of rill_watch. */
+ * tape, for what an op made, for a leaf of rill_watch and for what
+ * rill_detach returned. */
 void *rill_write(rill_tensor *x)
 {
     if (!x)
         return NULL;
-    if (x->op || x->node)
+    if (x->op || x->node || x->detached)
         return rill_fail(x->tape, "write: %s%s is not to be changed",
-                         x->op ? "the result of " : "a leaf",
+                         x->op ? "the result of " :
+                         x->node ? "a leaf" : "a detached tensor",
                          x->op ? x->op->name : "");
     if (x->variable)
         x->version++;
