@@ -438,8 +438,16 @@ START_TEST(old_file_is_unharmed)
                      "nowhere/net: cannot write it: No such file or "
                      "directory");
     rill_params_clear_error(b);
+    /* a copy that is kept under the process's number is none of rill's */
+    char kept[64], beside[64];
+    snprintf(kept, sizeof kept, "net.%ld", (long)getpid());
+    ck_assert(rill_params_save(b, kept, NULL));
+    ck_assert(rill_params_save(a, "net", NULL));
+    rill_params *c = network(RILL_F32, 3);
+    ck_assert(rill_params_load(c, kept, NULL));
+    assert_same(b, c);
+    rill_params_free(c);
     /* the file beside is a device that is always full */
-    char beside[64];
     snprintf(beside, sizeof beside, "net.%ld.part", (long)getpid());
     ck_assert_int_eq(symlink("/dev/full", beside), 0);
     ck_assert(!rill_params_save(b, "net", NULL));
